@@ -1,0 +1,73 @@
+EXTENSION = featurestore
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" featurestore.control)
+
+# The install script is its parts in this order: later ones use what earlier ones define
+SQL_PARTS = catalog items online publish spec lookup views
+
+MODULE_big = featurestore
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+
+DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+DATA = $(wildcard sql/*--*--*.sql)
+
+# Regression tests and isolation specs share the top-level expected/
+REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --outputdir=. --load-extension=$(EXTENSION)
+ISOLATION = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=. --load-extension=$(EXTENSION)
+
+ifneq ($(filter $(REGRESS),$(ISOLATION)),)
+$(error regression tests and isolation specs of one name: $(filter $(REGRESS),$(ISOLATION)))
+endif
+
+EXTRA_CLEAN = test/output
+
+# For compilers stricter than the ones tested: make WERROR=
+WERROR = -Werror
+
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -Wall -Wextra $(WERROR) -Wno-declaration-after-statement \
+	-Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+# A server built by gcc hands clang options and attributes that clang does not know
+PG_CFLAGS += $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option \
+	-Wno-ignored-optimization-argument -Wno-ignored-attributes)
+
+# The newest server that has its headers, else whatever PATH has.  There may be none yet:
+# test, demo and bench install one.
+ifndef PG_CONFIG
+PG_CONFIG := $(shell for p in $$(ls /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -rV) pg_config; do \
+	test -f "$$($$p --includedir-server 2>/dev/null)/postgres.h" && echo $$p && break; done)
+endif
+ifneq ($(PG_CONFIG),)
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+else
+all install uninstall installcheck clean:
+	@echo "no pg_config with server headers found: run test/setup build, or say make PG_CONFIG=..." >&2; exit 1
+endif
+
+.DELETE_ON_ERROR:
+
+$(DATA_built): $(SQL_PARTS:%=sql/%.sql) Makefile
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	for part in $(filter %.sql,$^); do echo; cat $$part || exit; done; } > $@
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)
+
+# test/setup installs what is missing; test/cluster runs the rest on a server of its own
+test:
+	test/setup build test
+	test/run
+
+demo:
+	test/setup build demo
+	test/cluster test/demo/run
+
+bench:
+	test/setup build bench
+	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/run
+
+pg-config:
+	@echo $(PG_CONFIG)
+
+.PHONY: test demo bench pg-config

@@ -1,0 +1,125 @@
+/*
+ * Catalog: the definitions, as ordinary tables.
+ *
+ * Relations are held as regclass, so that a rename is followed and a dump
+ * carries names, and columns by name.  A row is written only through
+ * _store_definition, which lets the owner of the relation it describes, and
+ * nobody else, do so.  Positions live apart from definitions: a dump carries
+ * the definitions only, and a restored publication starts again.
+ */
+CREATE SCHEMA featurestore;
+COMMENT ON SCHEMA featurestore IS 'feature store: definitions, publishing and lookups';
+GRANT USAGE ON SCHEMA featurestore TO PUBLIC;
+
+CREATE TABLE featurestore.online_table (
+	relation regclass PRIMARY KEY,
+	timeseries_column text,
+	ttl interval,
+	merge jsonb NOT NULL DEFAULT '{}'
+);
+COMMENT ON TABLE featurestore.online_table IS 'tables that lookups read and that have a time column or a time to live';
+COMMENT ON COLUMN featurestore.online_table.relation IS 'the online table';
+COMMENT ON COLUMN featurestore.online_table.timeseries_column IS 'column with the event time of a row (timestamptz or date), if it has one';
+COMMENT ON COLUMN featurestore.online_table.ttl IS 'age beyond which a row is OUTSIDE_MAX_AGE';
+COMMENT ON COLUMN featurestore.online_table.merge IS 'merge rule by column; a column not named is replaced';
+
+CREATE TABLE featurestore.publication (
+	relation regclass PRIMARY KEY,
+	source regclass NOT NULL,
+	publish_mode text NOT NULL,
+	primary_key text[] NOT NULL,
+	timeseries_column text,
+	features text[] NOT NULL,
+	filter text
+);
+COMMENT ON TABLE featurestore.publication IS 'standing orders that keep an online table in step with its source';
+COMMENT ON COLUMN featurestore.publication.relation IS 'the online table';
+COMMENT ON COLUMN featurestore.publication.source IS 'the table the rows come from';
+COMMENT ON COLUMN featurestore.publication.publish_mode IS 'how changes travel: SNAPSHOT';
+COMMENT ON COLUMN featurestore.publication.primary_key IS 'key columns of the online table';
+COMMENT ON COLUMN featurestore.publication.timeseries_column IS 'time column of the source; the newest row of a key is published';
+COMMENT ON COLUMN featurestore.publication.features IS 'columns published besides the key';
+COMMENT ON COLUMN featurestore.publication.filter IS 'SQL condition over the source row; other rows are not published';
+
+CREATE TABLE featurestore.publication_position (
+	relation regclass PRIMARY KEY,
+	system_identifier bigint NOT NULL,
+	applied_to timestamptz NOT NULL,
+	synced_at timestamptz NOT NULL,
+	rows_changed bigint NOT NULL
+);
+COMMENT ON TABLE featurestore.publication_position IS 'how far each publication has come; not part of a dump';
+COMMENT ON COLUMN featurestore.publication_position.relation IS 'the online table';
+COMMENT ON COLUMN featurestore.publication_position.system_identifier IS 'cluster the position belongs to; in another cluster it counts for nothing';
+COMMENT ON COLUMN featurestore.publication_position.applied_to IS 'every change of the source committed before this time is in the online table';
+COMMENT ON COLUMN featurestore.publication_position.synced_at IS 'end of the last run';
+COMMENT ON COLUMN featurestore.publication_position.rows_changed IS 'rows the last run inserted, updated or deleted';
+
+CREATE TABLE featurestore.spec (
+	relation regclass PRIMARY KEY,
+	version int NOT NULL,
+	with_status boolean NOT NULL,
+	exclude_columns text[] NOT NULL,
+	items jsonb NOT NULL,
+	steps jsonb NOT NULL
+);
+COMMENT ON TABLE featurestore.spec IS 'feature specs; what a spec reads is held by its view, the rest here';
+COMMENT ON COLUMN featurestore.spec.relation IS 'the view whose row type is the row a lookup gives';
+COMMENT ON COLUMN featurestore.spec.version IS 'starts at 1, goes up when the spec is replaced';
+COMMENT ON COLUMN featurestore.spec.with_status IS 'whether each output has a status column beside it';
+COMMENT ON COLUMN featurestore.spec.exclude_columns IS 'columns computed but not given';
+COMMENT ON COLUMN featurestore.spec.items IS 'the items as they were defined';
+COMMENT ON COLUMN featurestore.spec.steps IS 'the items in the order they run, as the lookup reads them';
+
+SELECT pg_catalog.pg_extension_config_dump('featurestore.online_table', '');
+SELECT pg_catalog.pg_extension_config_dump('featurestore.publication', '');
+SELECT pg_catalog.pg_extension_config_dump('featurestore.spec', '');
+
+GRANT SELECT ON featurestore.online_table, featurestore.publication,
+	featurestore.publication_position, featurestore.spec TO PUBLIC;
+
+/*
+ * Writes one row of a catalog table: definition holds its columns, among them
+ * "relation"; a row of that relation is replaced.  NULL columns are stored as
+ * such.  Raises 42501 unless the caller owns the relation.  Sessions that have
+ * the relation in their cache read it again.
+ */
+CREATE FUNCTION featurestore._store_definition(catalog text, definition jsonb) RETURNS void
+	AS 'MODULE_PATHNAME', 'store_definition' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._store_definition(text, jsonb) IS 'internal: writes one catalog row of a relation the caller owns';
+
+/*
+ * Deletes the row of relation from a catalog table; none is no error.
+ * Raises 42501 unless the caller owns the relation.
+ */
+CREATE FUNCTION featurestore._remove_definition(catalog text, relation regclass) RETURNS void
+	AS 'MODULE_PATHNAME', 'remove_definition' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._remove_definition(text, regclass) IS 'internal: deletes one catalog row of a relation the caller owns';
+
+/*
+ * Forgets what is dropped.  Runs as the extension's owner, since whoever may
+ * drop a table may not write the catalog.
+ */
+CREATE FUNCTION featurestore._forget_dropped() RETURNS event_trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	dropped oid[] := ARRAY(SELECT objid FROM pg_catalog.pg_event_trigger_dropped_objects()
+						   WHERE classid = 'pg_catalog.pg_class'::regclass AND objsubid = 0);
+BEGIN
+	IF dropped <> '{}' THEN
+		DELETE FROM featurestore.online_table WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.publication WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.publication_position WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.spec WHERE relation = ANY (dropped);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._forget_dropped() IS 'internal: removes the definitions of dropped relations';
+REVOKE ALL ON FUNCTION featurestore._forget_dropped() FROM PUBLIC;
+
+CREATE EVENT TRIGGER featurestore_forget_dropped ON sql_drop
+	WHEN TAG IN ('DROP TABLE', 'DROP VIEW', 'DROP FOREIGN TABLE', 'DROP MATERIALIZED VIEW',
+				 'DROP SCHEMA', 'DROP OWNED', 'DROP EXTENSION', 'DROP FUNCTION', 'DROP TYPE', 'ALTER TABLE')
+	EXECUTE FUNCTION featurestore._forget_dropped();
+COMMENT ON EVENT TRIGGER featurestore_forget_dropped IS 'removes the definitions of dropped relations';

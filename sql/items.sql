@@ -1,0 +1,91 @@
+/*
+ * Items of a feature spec: each function only notes what is wanted, which
+ * create_feature_spec then checks as a whole.
+ */
+CREATE TYPE featurestore.spec_item AS (
+	kind text,
+	definition jsonb
+);
+COMMENT ON TYPE featurestore.spec_item IS 'an item of a feature spec, made by lookup, request_field, expression or feature_function';
+COMMENT ON COLUMN featurestore.spec_item.kind IS 'the function that made it';
+COMMENT ON COLUMN featurestore.spec_item.definition IS 'its arguments';
+
+/* Name of a relation, qualified and quoted: the same whatever the search path. */
+CREATE FUNCTION featurestore._relation_name(relation regclass) RETURNS text
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+			FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.oid = relation);
+COMMENT ON FUNCTION featurestore._relation_name(regclass) IS 'internal: qualified and quoted name of a relation';
+
+/*
+ * Raises 42601 unless the text is one SQL expression and nothing else, 0A000 if
+ * it holds a subquery, a window function, a parameter or an aggregate's syntax.
+ */
+CREATE FUNCTION featurestore._check_expression(expression text) RETURNS void
+	AS 'MODULE_PATHNAME', 'check_expression' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION featurestore._check_expression(text) IS 'internal: checks that a text is one SQL expression';
+
+/* The column names an expression uses, each once. Raises as _check_expression. */
+CREATE FUNCTION featurestore._expression_columns(expression text) RETURNS text[]
+	AS 'MODULE_PATHNAME', 'expression_columns' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION featurestore._expression_columns(text) IS 'internal: column names in an SQL expression';
+
+/*
+ * Looks up columns of a table by key.
+ *
+ * lookup_key names, for each key column, the value to look up: a request key
+ * or an output of another item.  Names that are key columns bind to these,
+ * other names to the primary key in its order, 'column=name' says both.
+ * feature_names are the columns to give (default: all that are no key), an
+ * array that shall be part of vectors as 'name[length]'.  rename_outputs maps
+ * column to output, default_values output to the value that stands in for a
+ * missing row.  max_age bounds the age of a row's event time, max_lag how far
+ * the table may be behind its source; both positive, without months.
+ */
+CREATE FUNCTION featurestore.lookup(
+	table_name regclass, lookup_key text[], feature_names text[] DEFAULT NULL,
+	rename_outputs jsonb DEFAULT '{}', default_values jsonb DEFAULT '{}',
+	max_age interval DEFAULT NULL, max_lag interval DEFAULT NULL) RETURNS featurestore.spec_item
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN ROW('lookup', pg_catalog.jsonb_build_object(
+		'table', featurestore._relation_name(table_name), 'lookup_key', lookup_key,
+		'feature_names', feature_names, 'rename_outputs', rename_outputs,
+		'default_values', default_values, 'max_age', max_age, 'max_lag', max_lag))::featurestore.spec_item;
+COMMENT ON FUNCTION featurestore.lookup(regclass, text[], text[], jsonb, jsonb, interval, interval) IS 'spec item: columns of a table, found by key';
+
+/* A value that comes with the request: a required argument, and an output. */
+CREATE FUNCTION featurestore.request_field(name text, type regtype) RETURNS featurestore.spec_item
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN ROW('request_field', pg_catalog.jsonb_build_object(
+		'name', name, 'type', pg_catalog.format_type(type, NULL)))::featurestore.spec_item;
+COMMENT ON FUNCTION featurestore.request_field(text, regtype) IS 'spec item: a value that comes with the request';
+
+/*
+ * A column computed by an SQL expression over request keys and fields, outputs
+ * of other items and as_of, the time of the lookup.  It must be immutable.
+ */
+CREATE FUNCTION featurestore.expression(sql text, output_name text) RETURNS featurestore.spec_item
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN ROW('expression', pg_catalog.jsonb_build_object(
+		'sql', sql, 'output_name', output_name))::featurestore.spec_item;
+COMMENT ON FUNCTION featurestore.expression(text, text) IS 'spec item: a column computed by an SQL expression';
+
+/*
+ * A column computed by a function, which must be immutable.  input_bindings
+ * gives for each parameter, by name or in an array by position, the request
+ * key, field or output it takes; parameters with defaults may be left out.
+ */
+CREATE FUNCTION featurestore.feature_function(function regprocedure, input_bindings jsonb,
+	output_name text) RETURNS featurestore.spec_item
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN ROW('feature_function', pg_catalog.jsonb_build_object(
+		'function', (SELECT pg_catalog.format('%I.%I(%s)', n.nspname, p.proname,
+						pg_catalog.pg_get_function_identity_arguments(p.oid))
+					 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+					 WHERE p.oid = function),
+		'call', (SELECT pg_catalog.format('%I.%I', n.nspname, p.proname)
+				 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+				 WHERE p.oid = function),
+		'input_bindings', input_bindings, 'output_name', output_name))::featurestore.spec_item;
+COMMENT ON FUNCTION featurestore.feature_function(regprocedure, jsonb, text) IS 'spec item: a column computed by a function';

@@ -1,0 +1,685 @@
+/*
+ * Publishing: standing orders that keep an online table in step with its
+ * source.
+ *
+ * In SNAPSHOT mode a sync compares the whole source, as of one snapshot, with
+ * the online table and writes the difference in one statement.  The online
+ * table is an ordinary table of the caller and stays the same one: its
+ * indexes, grants, views and readers never notice.
+ */
+
+/*
+ * Gives filter, a condition over one row of source, in the form that is
+ * stored: names qualified, constants spelled out, columns prefixed "source".
+ * Names in filter are resolved as the caller's search path says.  Raises 42804
+ * unless it is boolean, 0A000 for subqueries, 42803 for aggregates, 42P20 for
+ * window functions and 42P17 for functions that are not IMMUTABLE.
+ */
+CREATE FUNCTION featurestore._canonical_filter(source regclass, filter text) RETURNS text
+	AS 'MODULE_PATHNAME', 'canonical_filter' LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._canonical_filter(regclass, text) IS 'internal: a filter in a form that means the same in any session';
+
+/*
+ * Schema and name that online_table, which may be quoted and qualified, stands
+ * for; creation_schema is that of a name that is not.  Raises 22004 for NULL,
+ * 22023 or 42601 for what is no name, 42622 for a part of more than 63 bytes,
+ * 3F000 where there is no schema to create in, and 42P16 for temporary ones.
+ */
+CREATE FUNCTION featurestore._online_table_name(online_table text, creation_schema text) RETURNS text[]
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	parts text[];
+	part text;
+BEGIN
+	IF online_table IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
+			MESSAGE = 'online_table must not be null';
+	END IF;
+
+	parts := parse_ident(online_table);
+	IF cardinality(parts) > 2 THEN
+		RAISE EXCEPTION USING ERRCODE = 'syntax_error',
+			MESSAGE = format('improper relation name (too many dotted names): %s', online_table);
+	END IF;
+	FOREACH part IN ARRAY parts LOOP
+		IF octet_length(part) > 63 THEN
+			RAISE EXCEPTION USING ERRCODE = 'name_too_long',
+				MESSAGE = format('name "%s" is too long', part),
+				DETAIL = 'A name has at most 63 bytes.';
+		END IF;
+	END LOOP;
+
+	IF cardinality(parts) = 1 THEN
+		parts := creation_schema || parts;
+	END IF;
+	IF parts[1] IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name',
+			MESSAGE = 'no schema has been selected to create in';
+	END IF;
+	IF parts[1] ~ '^pg_temp' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_table_definition',
+			MESSAGE = 'an online table cannot be temporary';
+	END IF;
+	RETURN parts;
+END
+$$;
+COMMENT ON FUNCTION featurestore._online_table_name(text, text) IS 'internal: schema and name of an online table';
+
+/*
+ * A unique index that makes sure that no two rows of relation have equal
+ * columns; NULL if there is none.  It compares as the columns do by default,
+ * since that is how the primary key of an online table compares.
+ */
+CREATE FUNCTION featurestore._unique_index(relation regclass, columns text[]) RETURNS regclass
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT min(i.indexrelid)::regclass FROM pg_index i
+WHERE i.indrelid = relation AND i.indisunique AND i.indimmediate AND i.indisvalid
+	AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality(columns)
+	AND columns <@ ARRAY(
+		SELECT a.attname::text
+		FROM unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[]) AS k(attnum, opclass, collation_oid)
+		JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = k.attnum AND a.attcollation = k.collation_oid
+		JOIN pg_opclass o ON o.oid = k.opclass AND o.opcdefault)
+$$;
+COMMENT ON FUNCTION featurestore._unique_index(regclass, text[]) IS 'internal: an index that keeps these columns unique';
+
+/*
+ * Raises an error unless source can be published from: 22004 for NULL, 42809
+ * unless it is a table, view, materialized view or foreign table, and not a
+ * temporary one.
+ */
+CREATE FUNCTION featurestore._check_source(source regclass) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF source IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
+			MESSAGE = 'source_table must not be null';
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_class WHERE oid = source AND relkind IN ('r', 'p', 'v', 'm', 'f')
+				   AND relpersistence <> 't') THEN
+		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+			MESSAGE = format('cannot publish from "%s"', source),
+			DETAIL = 'A source is a table, view, materialized view or foreign table that is not temporary.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_source(regclass) IS 'internal: raises an error unless the relation can be a source';
+
+/*
+ * Raises an error unless key identifies the rows of source: of a table its
+ * columns must be NOT NULL and unique by an index.  Of other sources this is
+ * checked by every sync.
+ */
+CREATE FUNCTION featurestore._check_key(source regclass, key text[]) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	bad text;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_class WHERE oid = source AND relkind IN ('r', 'p')) THEN
+		RETURN;
+	END IF;
+
+	SELECT attname INTO bad FROM pg_attribute
+	WHERE attrelid = source AND attname = ANY (key) AND NOT attnotnull ORDER BY attnum LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('key column "%s" of source "%s" can be null', bad, source),
+			HINT = format('Make it NOT NULL: ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', source, bad);
+	END IF;
+	IF featurestore._unique_index(source, key) IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('source "%s" has no unique index on (%s)', source, array_to_string(key, ', ')),
+			DETAIL = 'The index must be over exactly these columns, immediate, and without predicate.',
+			HINT = 'Create the index, or give primary_key the columns that identify a row.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_key(regclass, text[]) IS 'internal: raises an error unless these columns identify the rows of the source';
+
+/*
+ * Columns that identify a row of source, the timeseries column last if there
+ * is one: primary_key if given, else the primary key of source.
+ */
+CREATE FUNCTION featurestore._source_key(source regclass, primary_key text[], timeseries_column text) RETURNS text[]
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	key text[] := primary_key;
+BEGIN
+	IF key IS NULL THEN
+		SELECT array_agg(a.attname::text ORDER BY k.n) INTO key
+		FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n), pg_attribute a
+		WHERE i.indrelid = source AND i.indisprimary AND k.n <= i.indnkeyatts
+			AND a.attrelid = source AND a.attnum = k.attnum;
+	END IF;
+	IF key IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('source "%s" has no primary key', source),
+			HINT = 'Give primary_key the columns that identify a row.';
+	END IF;
+	IF key = '{}' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'primary_key must not be empty';
+	END IF;
+
+	PERFORM featurestore._check_columns(source, 'primary_key', key);
+	PERFORM featurestore._check_key(source, key);
+	PERFORM featurestore._check_timeseries_column(source, timeseries_column);
+	IF timeseries_column <> key[cardinality(key)] OR (timeseries_column IS NOT NULL AND cardinality(key) < 2) THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('timeseries column "%s" must be the last of at least two key columns', timeseries_column),
+			DETAIL = format('The key of source "%s" is (%s).', source, array_to_string(key, ', '));
+	END IF;
+	RETURN key;
+END
+$$;
+COMMENT ON FUNCTION featurestore._source_key(regclass, text[], text) IS 'internal: the columns that identify a row of a source';
+
+/*
+ * Columns published besides key: features if given, else all others.  Raises
+ * an error for unknown, repeated and key columns.
+ */
+CREATE FUNCTION featurestore._source_features(source regclass, key text[], features text[]) RETURNS text[]
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	bad text;
+BEGIN
+	IF features IS NULL THEN
+		RETURN ARRAY(SELECT attname::text FROM pg_attribute
+					 WHERE attrelid = source AND attnum > 0 AND NOT attisdropped AND attname <> ALL (key)
+					 ORDER BY attnum);
+	END IF;
+
+	PERFORM featurestore._check_columns(source, 'features', features);
+	SELECT name INTO bad FROM unnest(features) AS name WHERE name = ANY (key) LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('column "%s" is a key column', bad),
+			HINT = 'Leave it out of features; key columns are always published.';
+	END IF;
+	RETURN ARRAY(SELECT unnest(features));
+END
+$$;
+COMMENT ON FUNCTION featurestore._source_features(regclass, text[], text[]) IS 'internal: the columns a publication carries besides its key';
+
+/*
+ * Columns of the online table of a publication, in order.
+ */
+CREATE FUNCTION featurestore._published_columns(publication featurestore.publication) RETURNS text[]
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT publication.primary_key
+	|| CASE WHEN publication.timeseries_column IS NULL THEN '{}' ELSE ARRAY[publication.timeseries_column] END
+	|| publication.features
+$$;
+COMMENT ON FUNCTION featurestore._published_columns(featurestore.publication) IS 'internal: the columns of a published table';
+
+/*
+ * Gives columns as a list for a statement, each prefixed with the quoted
+ * qualifier unless that is NULL.
+ */
+CREATE FUNCTION featurestore._column_list(columns text[], qualifier text DEFAULT NULL) RETURNS text
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT string_agg(coalesce(quote_ident(qualifier) || '.', '') || quote_ident(name), ', ' ORDER BY n)
+FROM unnest(columns) WITH ORDINALITY AS c(name, n)
+$$;
+COMMENT ON FUNCTION featurestore._column_list(text[], text) IS 'internal: a list of columns for a statement';
+
+/*
+ * Creates the empty online table of a publication under name (schema and
+ * name): types, type modifiers and collations are those of the source.  Room
+ * is left on its pages for updates in place.
+ */
+CREATE FUNCTION featurestore._create_published_table(name text[], publication featurestore.publication) RETURNS regclass
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	qualified text := format('%I.%I', name[1], name[2]);
+BEGIN
+	EXECUTE format('CREATE TABLE %s WITH (fillfactor = 80) AS SELECT %s FROM %s WITH NO DATA', qualified,
+				   featurestore._column_list(featurestore._published_columns(publication)), publication.source);
+	EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', qualified,
+				   featurestore._column_list(publication.primary_key));
+	IF publication.timeseries_column IS NOT NULL THEN
+		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', qualified, publication.timeseries_column);
+	END IF;
+	RETURN qualified::regclass;
+END
+$$;
+COMMENT ON FUNCTION featurestore._create_published_table(text[], featurestore.publication) IS 'internal: creates the online table of a publication';
+
+/*
+ * Stores a publication and the time column and ttl of its online table.
+ */
+CREATE FUNCTION featurestore._store_publication(publication featurestore.publication, ttl interval) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	relation jsonb := jsonb_build_object('relation', publication.relation::oid::text);
+BEGIN
+	PERFORM featurestore._store_definition('publication',
+		to_jsonb(publication) || relation || jsonb_build_object('source', publication.source::oid::text));
+	IF publication.timeseries_column IS NOT NULL THEN
+		PERFORM featurestore._store_definition('online_table', relation || jsonb_build_object(
+			'timeseries_column', publication.timeseries_column, 'ttl', ttl, 'merge', '{}'::jsonb));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._store_publication(featurestore.publication, interval) IS 'internal: stores a publication';
+
+/*
+ * Raises 42P17 if source is online_table, or is itself published from it,
+ * directly or through others.
+ */
+CREATE FUNCTION featurestore._check_cycle(source regclass, online_table regclass) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF EXISTS (WITH RECURSIVE origin(relation) AS (
+				   SELECT source
+				   UNION
+				   SELECT p.source FROM featurestore.publication p JOIN origin USING (relation))
+			   SELECT FROM origin WHERE relation = online_table) THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition',
+			MESSAGE = format('cannot publish "%s" to "%s"', source, online_table),
+			DETAIL = CASE WHEN source = online_table THEN 'Source and online table are the same table.'
+					 ELSE 'The source is itself published from this table.' END;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_cycle(regclass, regclass) IS 'internal: raises an error if a publication would feed itself';
+
+/*
+ * Raises an error unless the relation that a publication would create, and
+ * that exists, is that publication already: 42P07 for any other relation,
+ * 42501 unless the caller owns it, 42710 if its definition differs.
+ */
+CREATE FUNCTION featurestore._check_published(publication featurestore.publication, ttl interval) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	online_table regclass := publication.relation;
+	difference text;
+BEGIN
+	PERFORM featurestore._check_cycle(publication.source, online_table);
+	SELECT coalesce(featurestore._difference(to_jsonb(p) || jsonb_build_object('ttl', o.ttl),
+											 to_jsonb(publication) || jsonb_build_object('ttl', _check_published.ttl)), '')
+	INTO difference
+	FROM featurestore.publication p LEFT JOIN featurestore.online_table o USING (relation)
+	WHERE p.relation = online_table;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+			MESSAGE = format('relation "%s" already exists', online_table),
+			DETAIL = 'It is not a published table.',
+			HINT = 'Choose another name for the online table, or drop the relation first.';
+	END IF;
+	PERFORM featurestore._check_online_table(online_table);
+	IF difference <> '' THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+			MESSAGE = format('table "%s" is published already, differently', online_table),
+			DETAIL = difference,
+			HINT = 'Drop the online table first, or choose another name.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_published(featurestore.publication, interval) IS 'internal: raises an error unless a relation is exactly this publication';
+
+/*
+ * Raises an error unless a sync can carry the columns of a publication, naming
+ * the first one that it cannot: 42P01 for a dropped source, 42703 for a column
+ * that source or online table no longer have, 42804 for one whose type is no
+ * longer the same in both, 42501 unless the caller can read what it needs.
+ */
+CREATE FUNCTION featurestore._check_syncable(publication featurestore.publication) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	online_table regclass := publication.relation;
+	bad record;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_class WHERE oid = publication.source) THEN
+		RAISE EXCEPTION USING ERRCODE = 'undefined_table',
+			MESSAGE = format('the source of "%s" has been dropped', online_table),
+			HINT = 'Call unpublish_table to keep the table as it is.';
+	END IF;
+
+	SELECT c.name, CASE WHEN s.attnum IS NULL THEN publication.source WHEN o.attnum IS NULL THEN online_table END AS lacking,
+		format_type(s.atttypid, s.atttypmod) AS source_type, format_type(o.atttypid, o.atttypmod) AS online_type
+	INTO bad
+	FROM unnest(featurestore._published_columns(publication)) WITH ORDINALITY AS c(name, n)
+	LEFT JOIN pg_attribute s ON s.attrelid = publication.source AND s.attname = c.name AND s.attnum > 0 AND NOT s.attisdropped
+	LEFT JOIN pg_attribute o ON o.attrelid = online_table AND o.attname = c.name AND o.attnum > 0 AND NOT o.attisdropped
+	WHERE (s.atttypid, s.atttypmod, s.attcollation) IS DISTINCT FROM (o.atttypid, o.atttypmod, o.attcollation)
+		OR s.attnum IS NULL
+	ORDER BY c.n LIMIT 1;
+	IF bad.lacking IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'undefined_column',
+			MESSAGE = format('column "%s" of relation "%s" does not exist any more', bad.name, bad.lacking),
+			DETAIL = format('Table "%s" is published with this column.', online_table),
+			HINT = 'Restore the column, or drop the online table and publish it anew.';
+	ELSIF bad.name IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch',
+			MESSAGE = format('column "%s" has different types in source and online table', bad.name),
+			DETAIL = format('It is of type %s in "%s" and of type %s in "%s", or has another collation.',
+							bad.source_type, publication.source, bad.online_type, online_table),
+			HINT = format('Change one of them: ALTER TABLE ... ALTER COLUMN %I TYPE ...', bad.name);
+	END IF;
+
+	/* the server's own checks, on all that a sync reads; from here on the source keeps its indexes */
+	EXECUTE format('SELECT FROM (%s) AS candidate WHERE false', featurestore._candidate_query(publication)) USING now();
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_syncable(featurestore.publication) IS 'internal: raises an error unless a sync can read the source and has where to put its columns';
+
+/*
+ * Condition that table alias a and table alias b, rows of online_table, have
+ * the same key.  It uses the operators of the unique index on key, since "="
+ * would mean what the search path says; NULL without such an index.
+ */
+CREATE FUNCTION featurestore._key_condition(online_table regclass, key text[], a text, b text) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT string_agg(format('%I.%I OPERATOR(%I.%s) %I.%2$I', a, attname, nspname, oprname, b), ' AND ' ORDER BY n)
+FROM unnest(key) WITH ORDINALITY AS k(name, n)
+JOIN pg_attribute ON attrelid = online_table AND attname = name
+JOIN pg_index i ON i.indexrelid = featurestore._unique_index(online_table, key)
+JOIN pg_opclass c ON c.oid = (i.indclass::oid[])[array_position(i.indkey::int2[], attnum)]
+JOIN pg_amop o ON o.amopfamily = c.opcfamily AND o.amoplefttype = c.opcintype
+	AND o.amoprighttype = c.opcintype AND o.amopstrategy = 3
+JOIN pg_operator op ON op.oid = o.amopopr
+JOIN pg_namespace s ON s.oid = op.oprnamespace
+$$;
+COMMENT ON FUNCTION featurestore._key_condition(regclass, text[], text, text) IS 'internal: SQL that compares the keys of two rows';
+
+/*
+ * Query for the source rows that a sync considers: those that pass the filter
+ * and are not dated later than $1, the clock of the sync.  A date counts from
+ * its midnight in UTC.  A row without time is let through, to raise an error.
+ */
+CREATE FUNCTION featurestore._candidate_query(publication featurestore.publication) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT format('SELECT %s FROM %s AS source WHERE %s AND (%s)',
+			  featurestore._column_list(featurestore._published_columns(publication), 'source'), publication.source,
+			  CASE (SELECT atttypid FROM pg_attribute WHERE attrelid = publication.source AND attname = publication.timeseries_column)
+				   WHEN 'timestamptz'::regtype THEN format('(source.%I <= $1) IS NOT FALSE', publication.timeseries_column)
+				   WHEN 'date'::regtype THEN format('(source.%I <= ($1 AT TIME ZONE ''UTC'')::date) IS NOT FALSE', publication.timeseries_column)
+				   ELSE 'true' END,
+			  coalesce(publication.filter, 'true'))
+$$;
+COMMENT ON FUNCTION featurestore._candidate_query(featurestore.publication) IS 'internal: SQL for the source rows that a sync considers';
+
+/*
+ * Query for one key of the candidates that cannot be published, because it
+ * has a NULL or occurs twice.  It gives nothing without asking where an index
+ * of the source rules that out.
+ */
+CREATE FUNCTION featurestore._bad_key_query(publication featurestore.publication) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT CASE
+	WHEN EXISTS (SELECT FROM pg_class WHERE oid = publication.source AND (relkind = 'p' OR (relkind = 'r' AND NOT relhassubclass)))
+		AND featurestore._unique_index(publication.source, key) IS NOT NULL
+	THEN 'SELECT NULL::text AS key, NULL::boolean AS has_null WHERE false'
+	ELSE format('SELECT ROW(%1$s)::text AS key, num_nulls(%1$s) > 0 AS has_null FROM candidate GROUP BY %1$s'
+				' HAVING count(*) > 1 OR num_nulls(%1$s) > 0 ORDER BY %1$s LIMIT 1', featurestore._column_list(key, 'candidate'))
+	END
+FROM (SELECT publication.primary_key || array_remove(ARRAY[publication.timeseries_column], NULL)) AS k(key)
+$$;
+COMMENT ON FUNCTION featurestore._bad_key_query(featurestore.publication) IS 'internal: SQL for a key that cannot be published';
+
+/*
+ * The statement of a sync.  $1 is its clock.  It gives the number of rows
+ * changed, or a key for which it wrote nothing.
+ *
+ * Rows are compared by their binary images: this works for types that have no
+ * equality, and carries over changes that equality does not see, as from 1.0
+ * to 1.00.  Rows that are the same are neither written nor locked.  Deletes go
+ * first, so that a value of another unique index can pass from row to row.
+ */
+CREATE FUNCTION featurestore._merge_statement(publication featurestore.publication) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT format($merge$WITH candidate AS (%1$s),
+	bad AS MATERIALIZED (%2$s),
+	wanted AS MATERIALIZED (%3$s),
+	gone AS (
+		DELETE FROM %4$s AS online WHERE NOT EXISTS (SELECT FROM wanted WHERE %5$s) RETURNING 1),
+	written AS (
+		INSERT INTO %4$s (%6$s)
+		SELECT %7$s FROM wanted LEFT JOIN %4$s AS online ON %5$s
+		WHERE (SELECT count(*) FROM gone) >= 0 AND NOT EXISTS (SELECT FROM bad)
+			AND (online.ctid IS NULL OR ROW(%7$s)::record OPERATOR(pg_catalog.*<>) ROW(%8$s)::record)
+		ORDER BY %9$s
+		ON CONFLICT (%10$s) DO UPDATE SET (%6$s) = ROW(%11$s) RETURNING 1)
+SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) AS rows_changed,
+	(SELECT key FROM bad) AS key, (SELECT has_null FROM bad) AS has_null$merge$,
+	featurestore._candidate_query(publication),
+	featurestore._bad_key_query(publication),
+	CASE WHEN publication.timeseries_column IS NULL THEN 'SELECT * FROM candidate'
+		 ELSE format('SELECT DISTINCT ON (%1$s) * FROM candidate ORDER BY %1$s, %2$I DESC',
+					 featurestore._column_list(publication.primary_key), publication.timeseries_column) END,
+	publication.relation,
+	featurestore._key_condition(publication.relation, publication.primary_key, 'wanted', 'online'),
+	featurestore._column_list(columns),
+	featurestore._column_list(columns, 'wanted'),
+	featurestore._column_list(columns, 'online'),
+	featurestore._column_list(publication.primary_key, 'wanted'),
+	featurestore._column_list(publication.primary_key),
+	featurestore._column_list(columns, 'excluded'))
+FROM featurestore._published_columns(publication) AS columns
+$$;
+COMMENT ON FUNCTION featurestore._merge_statement(featurestore.publication) IS 'internal: SQL that makes an online table equal to its source';
+
+/*
+ * Raises 42704 unless online_table is published; gives its publication.
+ */
+CREATE FUNCTION featurestore._publication(online_table regclass) RETURNS featurestore.publication
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	result featurestore.publication;
+BEGIN
+	SELECT * INTO result FROM featurestore.publication p WHERE p.relation = online_table;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+			MESSAGE = format('table "%s" is not published', online_table),
+			HINT = 'Publish a source to an online table with publish_table.';
+	END IF;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION featurestore._publication(regclass) IS 'internal: the publication of an online table, or an error';
+
+/*
+ * The work of a sync, for _sync, which holds the lock that keeps others out
+ * and runs as the owner of online_table.
+ *
+ * The clock is read before the snapshot of the merge is taken, and is thus
+ * never ahead of what the merge sees; where the transaction keeps an older
+ * snapshot, its start is.  Row-level security that would hide rows raises an
+ * error: what is hidden must not be taken for deleted.
+ */
+CREATE FUNCTION featurestore._merge(online_table regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp SET row_security = off
+	SET standard_conforming_strings = on
+	AS $$
+DECLARE
+	publication featurestore.publication := featurestore._publication(online_table);
+	key text := array_to_string(publication.primary_key || publication.timeseries_column, ', ');
+	clock timestamptz := now();
+	result record;
+BEGIN
+	PERFORM featurestore._check_syncable(publication);
+	IF featurestore._unique_index(online_table, publication.primary_key) IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('online table "%s" has no unique index on (%s) any more',
+							 online_table, array_to_string(publication.primary_key, ', ')),
+			HINT = 'Add it again.';
+	END IF;
+	IF current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
+		clock := clock_timestamp();
+	END IF;
+	EXECUTE featurestore._merge_statement(publication) INTO result USING clock;
+	IF result.has_null THEN
+		RAISE EXCEPTION USING ERRCODE = 'not_null_violation',
+			MESSAGE = format('null value in key of source "%s"', publication.source),
+			DETAIL = format('There is a row with key (%s)=%s.', key, result.key);
+	ELSIF result.key IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'cardinality_violation',
+			MESSAGE = format('duplicate key in source "%s"', publication.source),
+			DETAIL = format('There is more than one row with key (%s)=%s.', key, result.key);
+	END IF;
+
+	PERFORM featurestore._store_definition('publication_position', jsonb_build_object(
+		'relation', online_table::oid::text, 'applied_to', clock, 'synced_at', clock_timestamp(),
+		'rows_changed', result.rows_changed));
+END
+$$;
+COMMENT ON FUNCTION featurestore._merge(regclass) IS 'internal: makes an online table equal to its source';
+
+/*
+ * Locks online_table and runs _merge as its owner.  Raises 22004 for NULL and
+ * 42501 unless the caller owns the table.
+ */
+CREATE FUNCTION featurestore._sync(online_table regclass) RETURNS void
+	AS 'MODULE_PATHNAME', 'sync_as_owner' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._sync(regclass) IS 'internal: one sync of a published table';
+
+/*
+ * The work of publish_table, with its filter in canonical form and
+ * creation_schema, the schema that names without one are created in.
+ */
+CREATE FUNCTION featurestore._publish(source regclass, online_table text, creation_schema text, publish_mode text,
+									  primary_key text[], timeseries_column text, features text[], filter text,
+									  ttl interval, wait boolean)
+	RETURNS regclass
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	name text[] := featurestore._online_table_name(online_table, creation_schema);
+	publication featurestore.publication;
+	key text[];
+BEGIN
+	IF publish_mode IS DISTINCT FROM 'SNAPSHOT' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('unknown publish mode "%s"', coalesce(publish_mode, 'null')),
+			HINT = 'Known publish modes: SNAPSHOT.';
+	END IF;
+	PERFORM featurestore._check_source(source);
+	key := featurestore._source_key(source, primary_key, timeseries_column);
+	ttl := featurestore._checked_ttl(ttl, timeseries_column);
+	publication := ROW(to_regclass(format('%I.%I', name[1], name[2])), source, publish_mode,
+					   CASE WHEN timeseries_column IS NULL THEN key ELSE trim_array(key, 1) END, timeseries_column,
+					   featurestore._source_features(source, key, features), filter);
+
+	IF publication.relation IS NULL THEN
+		publication.relation := featurestore._create_published_table(name, publication);
+		PERFORM featurestore._check_syncable(publication);
+		PERFORM featurestore._store_publication(publication, ttl);
+	ELSE
+		PERFORM featurestore._check_published(publication, ttl);
+		RAISE NOTICE 'table "%" is published already, skipping', publication.relation;
+	END IF;
+
+	/* also fills what was defined before, or in another cluster, and never filled here */
+	IF wait IS NOT FALSE AND NOT EXISTS (
+		SELECT FROM featurestore.publication_position p
+		WHERE p.relation = publication.relation AND p.system_identifier = (SELECT system_identifier FROM pg_control_system()))
+	THEN
+		PERFORM featurestore._sync(publication.relation);
+	END IF;
+	RETURN publication.relation;
+END
+$$;
+COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], text, text[], text, interval, boolean) IS 'internal: the work of publish_table';
+
+/*
+ * Creates an online table and the standing order that keeps it in step with
+ * source_table.
+ *
+ * source_table: a table, view, materialized view or foreign table that the
+ *   caller can read.
+ * online_table: name of the table to create, as in SQL: it may be quoted and
+ *   qualified; without a schema it goes where CREATE TABLE would put it.
+ * publish_mode: 'SNAPSHOT': a sync compares and merges the whole source.
+ * primary_key: columns that identify a row of the source; NULL for its primary
+ *   key.  Of a table they must be NOT NULL and have a unique index; of other
+ *   sources each sync checks them, and raises 21000 for a key that occurs
+ *   twice and 23502 for one that has a NULL.
+ * timeseries_column: last of these columns, timestamptz or date.  The online
+ *   table then has one row for each key of the others, the newest one.  Rows
+ *   dated later than the clock of a sync are not published before their time.
+ * features: columns to publish besides the key; NULL for all others.
+ * filter: an immutable condition over one row of the source; other rows are
+ *   not published.  Its names are resolved now, as in a view.
+ * ttl: age beyond which a row counts as OUTSIDE_MAX_AGE; positive, without
+ *   months and years; needs a timeseries_column.
+ * wait: false to define only; the first CALL sync(online_table) then fills it.
+ *
+ * Gives the online table, which belongs to the caller.  The same definition
+ * again is a NOTICE, a different one an error (42710).  Raises 42P07 if the
+ * name is that of another relation, 42P17 for a publication that would feed
+ * itself, 55000 for a source without usable key, 42703, 42701 and 42804 for
+ * columns that do not exist, are repeated or do not fit, 42501 without SELECT
+ * on the source or CREATE on the schema, 42601, 42803, 0A000 and 42P17 for a
+ * filter that is no immutable expression, 22023 and 22004 for bad values.
+ */
+CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table text, publish_mode text DEFAULT 'SNAPSHOT',
+										   primary_key text[] DEFAULT NULL, timeseries_column text DEFAULT NULL,
+										   features text[] DEFAULT NULL, filter text DEFAULT NULL,
+										   ttl interval DEFAULT NULL, wait boolean DEFAULT true)
+	RETURNS regclass
+	LANGUAGE sql VOLATILE
+	/* no setting of its own: name and filter are resolved as the caller's search path says */
+	BEGIN ATOMIC
+		SELECT featurestore._check_source(publish_table.source_table);
+		SELECT featurestore._check_expression(publish_table.filter) WHERE publish_table.filter IS NOT NULL;
+		SELECT featurestore._publish(publish_table.source_table, publish_table.online_table, current_schema()::text,
+									 publish_table.publish_mode, publish_table.primary_key,
+									 publish_table.timeseries_column, publish_table.features,
+									 featurestore._canonical_filter(publish_table.source_table, publish_table.filter),
+									 publish_table.ttl, publish_table.wait);
+	END;
+COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], text, text[], text, interval, boolean) IS 'creates an online table and keeps it in step with a source';
+
+/*
+ * Forgets the publication of online_table, after a sync that is running.  The
+ * table stays, with its rows, time column and ttl.  Raises 42501 unless the
+ * caller owns it and 42704 if it is not published.
+ */
+CREATE FUNCTION featurestore.unpublish_table(online_table regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	PERFORM featurestore._check_online_table(online_table);
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', online_table);
+	PERFORM featurestore._publication(online_table);
+	PERFORM featurestore._remove_definition('publication', online_table);
+	PERFORM featurestore._remove_definition('publication_position', online_table);
+END
+$$;
+COMMENT ON FUNCTION featurestore.unpublish_table(regclass) IS 'forgets a publication; its online table stays';
+
+/*
+ * Brings online_table in step with its source, in the caller's transaction.
+ * A second sync of the same table waits for the first; readers do not.  Runs
+ * as the owner of the table.  Raises 42501 unless the caller owns it, 42704 if
+ * it is not published, 42P01, 42703 and 42804 if its source has changed so
+ * that it cannot be published, 21000 and 23502 for keys that are not unique or
+ * have NULLs, and 40001 in a transaction whose snapshot is older than the last
+ * sync.
+ */
+CREATE PROCEDURE featurestore.sync(online_table regclass)
+	LANGUAGE sql
+	BEGIN ATOMIC
+		SELECT featurestore._sync(sync.online_table);
+	END;
+COMMENT ON PROCEDURE featurestore.sync(regclass) IS 'brings a published table in step with its source';

@@ -1,0 +1,890 @@
+/*
+ * Feature specs: from items to a view, its functions and a catalog row.
+ *
+ * Each item is first resolved by itself: what it gives ("outputs", each with a
+ * name), what it takes ("keys" of lookups, "needs" of all).  Then names are
+ * bound, items put in the order they can run in, and the view composed level
+ * by level, as src/catalog/spec.h describes.  The parser checks each level;
+ * the lookup's own loader has the last word on the whole.
+ */
+
+/* Raises an error about an item; label says which. */
+CREATE FUNCTION featurestore._item_error(label text, errcode text, message text, hint text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF hint IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = errcode, MESSAGE = label || ': ' || message;
+	END IF;
+	RAISE EXCEPTION USING ERRCODE = errcode, MESSAGE = label || ': ' || message, HINT = hint;
+END
+$$;
+COMMENT ON FUNCTION featurestore._item_error(text, text, text, text) IS 'internal: an error that names the item of a spec';
+
+/* Columns of a relation: name, type with modifier, collation to write, number. */
+CREATE FUNCTION featurestore._columns(relation regclass, OUT name text, OUT type text, OUT coll text, OUT attnum smallint, OUT type_oid oid) RETURNS SETOF record
+	LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT a.attname, format_type(a.atttypid, a.atttypmod),
+		   (SELECT format('%I.%I', n.nspname, c.collname)
+			FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+			WHERE c.oid = a.attcollation),
+		   a.attnum, a.atttypid
+	FROM pg_attribute a
+	WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+	ORDER BY a.attnum
+$$;
+COMMENT ON FUNCTION featurestore._columns(regclass) IS 'internal: columns of a relation';
+
+/*
+ * Unique keys of a relation that can identify a row: their columns in order,
+ * the primary key first.
+ */
+CREATE FUNCTION featurestore._unique_keys(relation regclass, OUT columns text[], OUT is_primary boolean) RETURNS SETOF record
+	LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT ARRAY(SELECT a.attname::text
+				 FROM generate_series(0, i.indnkeyatts - 1) AS n
+				 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n]
+				 ORDER BY n), i.indisprimary
+	FROM pg_index i
+	WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indimmediate
+		AND i.indpred IS NULL AND i.indexprs IS NULL
+	ORDER BY i.indisprimary DESC, i.indexrelid
+$$;
+COMMENT ON FUNCTION featurestore._unique_keys(regclass) IS 'internal: columns of the unique keys of a relation';
+
+/* An interval in microseconds; raises 22023 unless positive and without months. */
+CREATE FUNCTION featurestore._bound(label text, name text, bound interval) RETURNS bigint
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF extract(year FROM bound) <> 0 OR extract(month FROM bound) <> 0 OR bound <= interval '0' THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value',
+			format('%s must be a positive interval without months', name), 'Give it in days or less, as in ''30 days''.');
+	END IF;
+	RETURN (extract(epoch FROM bound) * 1000000)::bigint;
+END
+$$;
+COMMENT ON FUNCTION featurestore._bound(text, text, interval) IS 'internal: an interval in microseconds';
+
+/*
+ * Binds lookup_key to columns of the table: a list of {column, from}, where
+ * from is the name of a key of the request or an output.
+ */
+CREATE FUNCTION featurestore._lookup_keys(label text, relation regclass, lookup_key text[]) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	key_columns text[] := ARRAY(SELECT DISTINCT c FROM featurestore._unique_keys(relation) AS k, unnest(k.columns) AS c);
+	primary_key text[] := (SELECT columns FROM featurestore._unique_keys(relation) WHERE is_primary);
+	bound jsonb := '[]';
+	named int;
+	entry text;
+	col text;
+BEGIN
+	IF key_columns = '{}' THEN
+		key_columns := ARRAY(SELECT name FROM featurestore._columns(relation));
+	END IF;
+	IF coalesce(cardinality(lookup_key), 0) = 0 OR array_position(lookup_key, NULL) IS NOT NULL THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'lookup_key must name the key to look up by');
+	END IF;
+	SELECT count(*) INTO named FROM unnest(lookup_key) AS e
+	WHERE e = ANY (key_columns) OR (position('=' in e) > 0 AND split_part(e, '=', 1) = ANY (key_columns));
+
+	IF named = 0 AND (cardinality(lookup_key) > coalesce(cardinality(primary_key), 0)
+					  OR EXISTS (SELECT FROM unnest(lookup_key) AS e WHERE position('=' in e) > 0)) THEN
+		PERFORM featurestore._item_error(label, 'undefined_column',
+			format('lookup_key {%s} does not fit the key of the table', array_to_string(lookup_key, ',')),
+			format('The key columns are: %s.', array_to_string(key_columns, ', ')));
+	ELSIF named NOT IN (0, cardinality(lookup_key)) THEN
+		PERFORM featurestore._item_error(label, 'ambiguous_column',
+			format('only some of lookup_key {%s} are key columns', array_to_string(lookup_key, ',')),
+			'Write the others as ''column=name''.');
+	END IF;
+
+	FOREACH entry IN ARRAY lookup_key LOOP
+		IF named = 0 THEN
+			col := primary_key[jsonb_array_length(bound) + 1];
+		ELSIF entry = ANY (key_columns) THEN
+			col := entry;
+		ELSE
+			col := split_part(entry, '=', 1);
+			entry := substr(entry, length(col) + 2);
+		END IF;
+		bound := bound || jsonb_build_object('column', col, 'from', entry);
+	END LOOP;
+	IF (SELECT count(*) <> count(DISTINCT b->>'column') FROM jsonb_array_elements(bound) AS b) THEN
+		PERFORM featurestore._item_error(label, 'duplicate_column', 'lookup_key binds a column twice');
+	END IF;
+	RETURN bound;
+END
+$$;
+COMMENT ON FUNCTION featurestore._lookup_keys(text, regclass, text[]) IS 'internal: binds lookup_key to columns';
+
+/*
+ * The column with a row's event time, if any: as registered, or the one that
+ * follows the looked-up columns in a unique key.  Refuses one without zone.
+ */
+CREATE FUNCTION featurestore._lookup_time(label text, relation regclass, looked_up text[]) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	time_column text := (SELECT timeseries_column FROM featurestore.online_table AS o WHERE o.relation = _lookup_time.relation);
+	time_type oid;
+BEGIN
+	IF time_column IS NULL AND NOT EXISTS (SELECT FROM featurestore._unique_keys(relation)
+										   WHERE columns <@ looked_up AND looked_up <@ columns) THEN
+		SELECT columns[cardinality(looked_up) + 1] INTO time_column
+		FROM featurestore._unique_keys(relation)
+		WHERE cardinality(columns) > cardinality(looked_up)
+			AND columns[1:cardinality(looked_up)] <@ looked_up LIMIT 1;
+	END IF;
+	IF time_column = ANY (looked_up) THEN
+		RETURN NULL;
+	END IF;
+	SELECT type_oid INTO time_type FROM featurestore._columns(relation) WHERE name = time_column;
+	IF time_type = 'timestamp'::regtype THEN
+		PERFORM featurestore._item_error(label, 'datatype_mismatch',
+			format('timeseries column "%s" is of type timestamp without time zone', time_column),
+			format('Say which zone it is in: ALTER TABLE %s ALTER COLUMN %I TYPE timestamptz USING %2$I AT TIME ZONE ''UTC''.', relation, time_column));
+	END IF;
+	RETURN CASE WHEN time_type IN ('timestamptz'::regtype, 'date'::regtype) THEN time_column END;
+END
+$$;
+COMMENT ON FUNCTION featurestore._lookup_time(text, regclass, text[]) IS 'internal: the event time column of a looked-up table';
+
+/* The length of arrays in a column: that of one there is, or NULL. */
+CREATE FUNCTION featurestore._array_length(relation regclass, col text) RETURNS int
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	length int;
+BEGIN
+	EXECUTE format('SELECT cardinality(%I) FROM %s WHERE cardinality(%1$I) > 0 LIMIT 1', col,
+				   featurestore._relation_name(relation)) INTO length;
+	RETURN length;
+END
+$$;
+COMMENT ON FUNCTION featurestore._array_length(regclass, text) IS 'internal: length of the arrays in a column';
+
+/*
+ * The outputs of a lookup: {name, column, type, collation, length}.  Without
+ * feature_names all columns that are neither in the primary key, nor looked up
+ * by, nor the event time.
+ */
+CREATE FUNCTION featurestore._lookup_outputs(label text, relation regclass, definition jsonb, keys jsonb, time_column text) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	feature_names text[];
+	no_feature text[] := ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k)
+		|| (SELECT columns FROM featurestore._unique_keys(relation) WHERE is_primary) || time_column;
+	outputs jsonb := '[]';
+	wanted text;
+	declared text;
+	col record;
+BEGIN
+	IF definition->'feature_names' = 'null' THEN
+		feature_names := ARRAY(SELECT name FROM featurestore._columns(relation) WHERE name <> ALL (array_remove(no_feature, NULL)));
+	ELSE
+		feature_names := ARRAY(SELECT jsonb_array_elements_text(definition->'feature_names'));
+	END IF;
+	FOREACH wanted IN ARRAY feature_names LOOP
+		declared := NULL;
+		SELECT * INTO col FROM featurestore._columns(relation) WHERE name = wanted;
+		IF NOT FOUND AND wanted ~ '\[[0-9]{1,6}\]$' THEN
+			declared := substring(wanted from '\[([0-9]+)\]$');
+			SELECT * INTO col FROM featurestore._columns(relation) WHERE name = regexp_replace(wanted, '\[[0-9]+\]$', '');
+		END IF;
+		IF col.name IS NULL THEN
+			PERFORM featurestore._item_error(label, 'undefined_column', format('column "%s" does not exist', wanted),
+				format('The columns are: %s.', (SELECT string_agg(name, ', ' ORDER BY attnum) FROM featurestore._columns(relation))));
+		ELSIF declared IS NOT NULL AND (declared::int = 0 OR NOT EXISTS (SELECT FROM pg_type WHERE oid = col.type_oid AND typcategory = 'A')) THEN
+			PERFORM featurestore._item_error(label, 'datatype_mismatch', format('"%s" declares the length of what is no array, or none', wanted));
+		ELSIF declared IS NULL AND EXISTS (SELECT FROM pg_type t JOIN pg_type e ON e.oid = t.typelem
+										   WHERE t.oid = col.type_oid AND t.typcategory = 'A' AND e.typcategory IN ('N', 'B')) THEN
+			declared := featurestore._array_length(relation, col.name);
+		END IF;
+		outputs := outputs || jsonb_build_object('name', coalesce(definition->'rename_outputs'->>col.name, col.name), 'column', col.name,
+			'type', col.type, 'coll', col.coll, 'length', declared::int);
+	END LOOP;
+	RETURN outputs;
+END
+$$;
+COMMENT ON FUNCTION featurestore._lookup_outputs(text, regclass, jsonb, jsonb, text) IS 'internal: outputs of a lookup';
+
+/* Defaults of a lookup as text by output, checked against the outputs' types. */
+CREATE FUNCTION featurestore._lookup_defaults(label text, outputs jsonb, default_values jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	defaults jsonb := '{}';
+	entry record;
+	type text;
+	value text;
+BEGIN
+	FOR entry IN SELECT * FROM jsonb_each(default_values) LOOP
+		SELECT o->>'type' INTO type FROM jsonb_array_elements(outputs) AS o WHERE o->>'name' = entry.key;
+		IF NOT FOUND THEN
+			PERFORM featurestore._item_error(label, 'undefined_column', format('default_values names "%s", which is no output', entry.key),
+				'Defaults go by the name of the output, after renaming.');
+		END IF;
+		BEGIN
+			EXECUTE format('SELECT x::text FROM jsonb_to_record($1) AS t(x %s)', type) INTO value USING jsonb_build_object('x', entry.value);
+		EXCEPTION WHEN data_exception OR invalid_text_representation THEN
+			PERFORM featurestore._item_error(label, SQLSTATE, format('default of output "%s": %s', entry.key, SQLERRM));
+		END;
+		defaults := defaults || jsonb_build_object(entry.key, value);
+	END LOOP;
+	RETURN defaults;
+END
+$$;
+COMMENT ON FUNCTION featurestore._lookup_defaults(text, jsonb, jsonb) IS 'internal: defaults of a lookup';
+
+/* Resolves a lookup: {table, keys, time, outputs, defaults, max_age, max_lag, needs}. */
+CREATE FUNCTION featurestore._resolve_lookup(label text, definition jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	target regclass := (definition->>'table')::regclass;
+	keys jsonb;
+	time_column text;
+	outputs jsonb;
+	max_age bigint := featurestore._bound(label, 'max_age', (definition->>'max_age')::interval);
+	max_lag bigint := featurestore._bound(label, 'max_lag', (definition->>'max_lag')::interval);
+	unknown text;
+BEGIN
+	IF target IS NULL THEN
+		PERFORM featurestore._item_error(label, 'null_value_not_allowed', 'table_name must not be null');
+	END IF;
+	IF jsonb_typeof(definition->'rename_outputs') <> 'object' OR jsonb_typeof(definition->'default_values') <> 'object' THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'rename_outputs and default_values must be json objects');
+	END IF;
+	keys := featurestore._lookup_keys(label, target, ARRAY(SELECT jsonb_array_elements_text(nullif(definition->'lookup_key', 'null'))));
+	time_column := featurestore._lookup_time(label, target, ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k));
+	outputs := featurestore._lookup_outputs(label, target, definition, keys, time_column);
+
+	SELECT r INTO unknown FROM jsonb_object_keys(definition->'rename_outputs') AS r
+	WHERE r NOT IN (SELECT o->>'column' FROM jsonb_array_elements(outputs) AS o);
+	IF FOUND THEN
+		PERFORM featurestore._item_error(label, 'undefined_column', format('rename_outputs names "%s", which is no feature of the lookup', unknown));
+	END IF;
+	IF max_age IS NOT NULL AND time_column IS NULL THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'max_age needs a table with a timeseries column',
+			'Register it with featurestore.create_online_table(..., timeseries_column => ...).');
+	END IF;
+	IF max_lag IS NOT NULL AND NOT EXISTS (SELECT FROM featurestore.publication AS p WHERE p.relation = target) THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'max_lag needs a published table',
+			'Publish it with featurestore.publish_table.');
+	END IF;
+	RETURN jsonb_build_object('table', featurestore._relation_name(target), 'keys', keys, 'time', time_column,
+		'time_type', (SELECT type FROM featurestore._columns(target) WHERE name = time_column), 'outputs', outputs,
+		'defaults', featurestore._lookup_defaults(label, outputs, definition->'default_values'), 'max_age', max_age, 'max_lag', max_lag);
+END
+$$;
+COMMENT ON FUNCTION featurestore._resolve_lookup(text, jsonb) IS 'internal: resolves a lookup item';
+
+/* Resolves an expression or a feature function: {sql, needs, outputs}. */
+CREATE FUNCTION featurestore._resolve_computed(label text, kind text, definition jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	sql text := definition->>'sql';
+	bindings jsonb := definition->'input_bindings';
+BEGIN
+	IF kind = 'feature_function' THEN
+		IF definition->>'call' IS NULL THEN
+			PERFORM featurestore._item_error(label, 'null_value_not_allowed', 'function must not be null');
+		ELSIF jsonb_typeof(bindings) = 'object' THEN
+			sql := (SELECT string_agg(format('%I => %I', key, value), ', ') FROM jsonb_each_text(bindings));
+		ELSIF jsonb_typeof(bindings) = 'array' THEN
+			sql := (SELECT string_agg(quote_ident(value), ', ' ORDER BY n) FROM jsonb_array_elements_text(bindings) WITH ORDINALITY AS b(value, n));
+		ELSE
+			PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'input_bindings must be a json object or array');
+		END IF;
+		sql := format('%s(%s)', definition->>'call', sql);
+	ELSIF sql IS NULL THEN
+		PERFORM featurestore._item_error(label, 'null_value_not_allowed', 'sql must not be null');
+	END IF;
+	BEGIN
+		RETURN jsonb_build_object('sql', sql, 'needs', to_jsonb(featurestore._expression_columns(sql)),
+			'outputs', jsonb_build_array(jsonb_build_object('name', definition->'output_name')));
+	EXCEPTION WHEN syntax_error OR feature_not_supported THEN
+		PERFORM featurestore._item_error(label, SQLSTATE, SQLERRM);
+	END;
+END
+$$;
+COMMENT ON FUNCTION featurestore._resolve_computed(text, text, jsonb) IS 'internal: resolves an expression or feature function';
+
+/* Resolves all items, each with its label, kind and outputs. */
+CREATE FUNCTION featurestore._resolve_items(items featurestore.spec_item[]) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	resolved jsonb := '[]';
+	part jsonb;
+	label text;
+	item featurestore.spec_item;
+BEGIN
+	IF coalesce(cardinality(items), 0) = 0 THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a feature spec needs at least one item';
+	END IF;
+	FOR i IN array_lower(items, 1) .. array_upper(items, 1) LOOP
+		item := items[i];
+		label := format('item %s (%s%s)', i, coalesce(item.kind, 'null'), coalesce(' ' || CASE item.kind
+			WHEN 'lookup' THEN 'of ' || (item.definition->>'table') WHEN 'request_field' THEN format('"%s"', item.definition->>'name')
+			ELSE format('"%s"', item.definition->>'output_name') END, ''));
+		CASE
+			WHEN item.kind = 'lookup' THEN
+				part := featurestore._resolve_lookup(label, item.definition);
+			WHEN item.kind IN ('expression', 'feature_function') THEN
+				part := featurestore._resolve_computed(label, item.kind, item.definition);
+			WHEN item.kind = 'request_field' THEN
+				part := featurestore._resolve_field(label, item.definition);
+			ELSE
+				PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'unknown kind of item',
+					'Make items with featurestore.lookup, request_field, expression or feature_function.');
+		END CASE;
+		resolved := resolved || (part || jsonb_build_object('label', label, 'kind', item.kind));
+	END LOOP;
+	PERFORM featurestore._check_output_names(resolved);
+	RETURN resolved;
+END
+$$;
+COMMENT ON FUNCTION featurestore._resolve_items(featurestore.spec_item[]) IS 'internal: resolves the items of a spec';
+
+/* Resolves a request field; only scalars, for an array is many rows. */
+CREATE FUNCTION featurestore._resolve_field(label text, definition jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	type regtype := (definition->>'type')::regtype;
+BEGIN
+	IF type IS NULL THEN
+		PERFORM featurestore._item_error(label, 'null_value_not_allowed', 'type must not be null');
+	ELSIF EXISTS (SELECT FROM pg_type WHERE oid = type AND (typtype = 'p' OR typcategory = 'A')) THEN
+		PERFORM featurestore._item_error(label, 'datatype_mismatch', format('a request field cannot be of type %s', type),
+			'Use a scalar type; several numbers can be several fields.');
+	END IF;
+	RETURN jsonb_build_object('outputs', jsonb_build_array(jsonb_build_object('name', definition->'name', 'type', type)));
+END
+$$;
+COMMENT ON FUNCTION featurestore._resolve_field(text, jsonb) IS 'internal: resolves a request field';
+
+/* Outputs must have names, of at most 63 bytes, that are not taken. */
+CREATE FUNCTION featurestore._check_output_names(resolved jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	output record;
+BEGIN
+	FOR output IN
+		SELECT i->>'label' AS label, o->>'name' AS name,
+			   first_value(i->>'label') OVER (PARTITION BY o->>'name' ORDER BY n, m) AS taken_by,
+			   row_number() OVER (PARTITION BY o->>'name' ORDER BY n, m) AS nth
+		FROM jsonb_array_elements(resolved) WITH ORDINALITY AS r(i, n),
+			 jsonb_array_elements(i->'outputs') WITH ORDINALITY AS p(o, m)
+		ORDER BY n, m
+	LOOP
+		IF coalesce(output.name, '') = '' THEN
+			PERFORM featurestore._item_error(output.label, 'invalid_name', 'an output needs a name');
+		ELSIF octet_length(output.name) > 63 THEN
+			PERFORM featurestore._item_error(output.label, 'name_too_long', format('output name "%s" is too long', output.name), 'A name has at most 63 bytes.');
+		ELSIF output.name = 'as_of' THEN
+			PERFORM featurestore._item_error(output.label, 'reserved_name', 'the name as_of is that of the lookup''s time');
+		ELSIF output.nth > 1 THEN
+			PERFORM featurestore._item_error(output.label, 'duplicate_column',
+				format('output "%s" is also given by %s', output.name, output.taken_by), 'Rename one of them with rename_outputs.');
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_output_names(jsonb) IS 'internal: checks the names of outputs';
+
+/*
+ * The arguments of the request, {name, type, collation, is_field}, in order of
+ * first appearance: request fields, and the keys of lookups that no other item
+ * gives, which have the type of the column they are first looked up in.
+ */
+CREATE FUNCTION featurestore._request_arguments(resolved jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+	WITH item AS (
+		SELECT i, n FROM jsonb_array_elements(resolved) WITH ORDINALITY AS r(i, n)
+	), field AS (
+		SELECT o->>'name' AS name, o->>'type' AS type FROM item, jsonb_array_elements(i->'outputs') AS o
+		WHERE i->>'kind' = 'request_field'
+	), wanted AS (
+		SELECT n, 0 AS m, name, NULL::text AS type, NULL::text AS coll
+		FROM item, jsonb_to_recordset(i->'outputs') AS o(name text) WHERE i->>'kind' = 'request_field'
+		UNION ALL
+		SELECT n, m, k->>'from', c.type, c.coll
+		FROM item, jsonb_array_elements(i->'keys') WITH ORDINALITY AS e(k, m), featurestore._columns((i->>'table')::regclass) AS c
+		WHERE c.name = k->>'column' AND NOT EXISTS (
+			SELECT FROM item AS other, jsonb_array_elements(other.i->'outputs') AS o
+			WHERE other.n <> item.n AND o->>'name' = k->>'from' AND other.i->>'kind' <> 'request_field')
+	), argument AS (
+		SELECT DISTINCT ON (w.name) w.n, w.m, w.name, coalesce(f.type, w.type) AS type,
+			   CASE WHEN f.type IS NULL THEN w.coll END AS coll, f.type IS NOT NULL AS is_field
+		FROM wanted AS w LEFT JOIN field AS f USING (name) ORDER BY w.name, w.n, w.m
+	)
+	SELECT coalesce(jsonb_agg(jsonb_build_object('name', name, 'type', type, 'coll', coll, 'is_field', is_field) ORDER BY n, m), '[]')
+	FROM argument
+$$;
+COMMENT ON FUNCTION featurestore._request_arguments(jsonb) IS 'internal: arguments of a spec';
+
+/* Arguments must have names that are usable, and not those of outputs. */
+CREATE FUNCTION featurestore._check_arguments(resolved jsonb, arguments jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	argument record;
+BEGIN
+	IF arguments = '[]' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition', MESSAGE = 'the feature spec takes nothing from the request',
+			HINT = 'At least one key must come with the request.';
+	ELSIF jsonb_array_length(arguments) > 90 THEN
+		RAISE EXCEPTION USING ERRCODE = 'too_many_arguments', MESSAGE = 'a feature spec cannot have more than 90 keys and request fields';
+	END IF;
+	FOR argument IN
+		SELECT a->>'name' AS name, i->>'label' AS label,
+			   EXISTS (SELECT FROM jsonb_array_elements(i->'outputs') AS o WHERE o->>'name' = a->>'name') AS is_own
+		FROM jsonb_array_elements(arguments) AS a, jsonb_array_elements(resolved) AS i, jsonb_array_elements(i->'keys') AS k
+		WHERE i->>'kind' = 'lookup' AND k->>'from' = a->>'name'
+	LOOP
+		IF argument.name = '' OR argument.name = 'as_of' THEN
+			PERFORM featurestore._item_error(argument.label, 'invalid_name', format('a key cannot be named "%s"', argument.name));
+		ELSIF octet_length(argument.name) > 63 THEN
+			PERFORM featurestore._item_error(argument.label, 'name_too_long', format('key name "%s" is too long', argument.name), 'A name has at most 63 bytes.');
+		ELSIF argument.is_own THEN
+			PERFORM featurestore._item_error(argument.label, 'duplicate_column', format('output "%s" has the name of a key of the request', argument.name),
+				'Leave it out of feature_names or rename it with rename_outputs.');
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_arguments(jsonb, jsonb) IS 'internal: checks the arguments of a spec';
+
+/* Puts items in an order in which each comes after what it needs. */
+CREATE FUNCTION featurestore._order_items(resolved jsonb, arguments jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	known text[] := ARRAY(SELECT a->>'name' FROM jsonb_array_elements(arguments) AS a) || 'as_of'::text;
+	given text[] := ARRAY(SELECT o->>'name' FROM jsonb_array_elements(resolved) AS i, jsonb_array_elements(i->'outputs') AS o);
+	todo jsonb := (SELECT coalesce(jsonb_agg(i ORDER BY n), '[]') FROM jsonb_array_elements(resolved) WITH ORDINALITY AS r(i, n) WHERE i->>'kind' <> 'request_field');
+	ordered jsonb := '[]';
+	later jsonb;
+	item jsonb;
+	needs text[];
+	missing text;
+BEGIN
+	WHILE todo <> '[]' LOOP
+		later := '[]';
+		FOR item IN SELECT i FROM jsonb_array_elements(todo) WITH ORDINALITY AS r(i, n) ORDER BY n LOOP
+			needs := ARRAY(SELECT jsonb_array_elements_text(item->'needs')) || ARRAY(SELECT k->>'from' FROM jsonb_array_elements(item->'keys') AS k);
+			SELECT name INTO missing FROM unnest(needs) AS name WHERE name <> ALL (known || given);
+			IF FOUND THEN
+				PERFORM featurestore._item_error(item->>'label', 'undefined_column', format('"%s" is neither an output nor in the request', missing),
+					'Name an output of another item, a request field, or a key that a lookup takes from the request.');
+			ELSIF needs <@ known THEN
+				ordered := ordered || item;
+				known := known || ARRAY(SELECT o->>'name' FROM jsonb_array_elements(item->'outputs') AS o);
+			ELSE
+				later := later || item;
+			END IF;
+		END LOOP;
+		IF later = todo THEN
+			RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition', MESSAGE = 'items of the feature spec depend on each other in a circle',
+				DETAIL = format('They are: %s.', (SELECT string_agg(i->>'label', ', ' ORDER BY n) FROM jsonb_array_elements(todo) WITH ORDINALITY AS r(i, n)));
+		END IF;
+		todo := later;
+	END LOOP;
+	RETURN ordered;
+END
+$$;
+COMMENT ON FUNCTION featurestore._order_items(jsonb, jsonb) IS 'internal: the order in which the items of a spec run';
+
+/* The innermost level of the view: typed NULLs for the request. */
+CREATE FUNCTION featurestore._request_level(arguments jsonb) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT format('SELECT %s, NULL::pg_catalog.timestamptz AS as_of', string_agg(
+		format('NULL::%s%s AS %I', a->>'type', ' COLLATE ' || (a->>'coll'), a->>'name'), ', ' ORDER BY n))
+	FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n)
+$$;
+COMMENT ON FUNCTION featurestore._request_level(jsonb) IS 'internal: innermost level of a spec''s view';
+
+/* The level of the view that adds the columns of an item to those below. */
+CREATE FUNCTION featurestore._item_level(item jsonb, below text) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT CASE WHEN item->>'kind' <> 'lookup' THEN
+		format('SELECT v.*, (%s) AS %I FROM (%s) AS v', item->>'sql', item->'outputs'->0->>'name', below)
+	ELSE
+		format('SELECT v.*%s FROM (%s) AS v, %s AS t WHERE %s%s',
+			(SELECT string_agg(format(', t.%I AS %I', o->>'column', o->>'name'), '' ORDER BY n) FROM jsonb_array_elements(item->'outputs') WITH ORDINALITY AS r(o, n)),
+			below, item->>'table',
+			(SELECT string_agg(format('t.%I = v.%I', k->>'column', k->>'from'), ' AND ' ORDER BY n) FROM jsonb_array_elements(item->'keys') WITH ORDINALITY AS r(k, n)),
+			CASE WHEN item->>'time_type' = 'date' THEN format(' AND t.%I <= (v.as_of AT TIME ZONE ''UTC'')::date', item->>'time')
+				 WHEN item->>'time' IS NOT NULL THEN format(' AND t.%I <= v.as_of', item->>'time') ELSE '' END)
+	END
+$$;
+COMMENT ON FUNCTION featurestore._item_level(jsonb, text) IS 'internal: level of an item in a spec''s view';
+
+/*
+ * The columns of the result, in order: keys of the request, then outputs in
+ * the order of their items, each with a status beside it if wanted, less what
+ * is excluded.  A list of {name, is_status}.
+ */
+CREATE FUNCTION featurestore._result_columns(resolved jsonb, arguments jsonb, exclude_columns text[], with_status boolean) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	keys text[] := ARRAY(SELECT a->>'name' FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n) WHERE NOT (a->>'is_field')::boolean ORDER BY n);
+	outputs text[] := ARRAY(SELECT o->>'name' FROM jsonb_array_elements(resolved) WITH ORDINALITY AS r(i, n),
+							jsonb_array_elements(i->'outputs') WITH ORDINALITY AS p(o, m) ORDER BY n, m);
+	result jsonb := '[]';
+	name text;
+BEGIN
+	FOREACH name IN ARRAY exclude_columns LOOP
+		IF name IS NULL OR name <> ALL (keys || outputs) THEN
+			RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE = format('exclude_columns names "%s", which the feature spec does not have', name),
+				HINT = format('It has: %s.', array_to_string(keys || outputs, ', '));
+		END IF;
+	END LOOP;
+	FOREACH name IN ARRAY keys || outputs LOOP
+		CONTINUE WHEN name = ANY (exclude_columns);
+		result := result || jsonb_build_object('name', name, 'is_status', false);
+		CONTINUE WHEN NOT with_status OR name = ANY (keys);
+		IF name || '_status' = ANY (keys || outputs) OR octet_length(name) > 56 THEN
+			RAISE EXCEPTION USING ERRCODE = 'duplicate_column', MESSAGE = format('the status column of output "%s" cannot be named "%1$s_status"', name),
+				DETAIL = 'The name is taken or longer than 63 bytes.', HINT = 'Rename the output with rename_outputs.';
+		END IF;
+		result := result || jsonb_build_object('name', name, 'is_status', true);
+	END LOOP;
+	IF result = '[]' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition', MESSAGE = 'exclude_columns leaves nothing of the feature spec';
+	END IF;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION featurestore._result_columns(jsonb, jsonb, text[], boolean) IS 'internal: columns of a spec''s row';
+
+/*
+ * The view's query.  Each level is given to the parser as soon as it is made,
+ * so that an error can name its item.  Runs with the caller's search_path, by
+ * which names in expressions are resolved.
+ */
+CREATE FUNCTION featurestore._spec_query(arguments jsonb, ordered jsonb, result jsonb) RETURNS text
+	LANGUAGE plpgsql STABLE
+	AS $$
+DECLARE
+	query text := featurestore._request_level(arguments);
+	item jsonb;
+	message text;
+	hint text;
+BEGIN
+	FOR item IN SELECT i FROM pg_catalog.jsonb_array_elements(ordered) WITH ORDINALITY AS r(i, n) ORDER BY n LOOP
+		query := featurestore._item_level(item, query);
+		BEGIN
+			EXECUTE pg_catalog.format('SELECT FROM (%s) AS v LIMIT 0', query);
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+			PERFORM featurestore._item_error(item->>'label', SQLSTATE, message, nullif(hint, ''));
+		END;
+	END LOOP;
+	RETURN pg_catalog.format('SELECT %s FROM (%s) AS v WHERE false',
+		(SELECT pg_catalog.string_agg(CASE WHEN (c->>'is_status')::boolean THEN pg_catalog.format('NULL::pg_catalog.text AS %I', (c->>'name') || '_status')
+										   ELSE pg_catalog.format('v.%I', c->>'name') END, ', ' ORDER BY n)
+		 FROM pg_catalog.jsonb_array_elements(result) WITH ORDINALITY AS r(c, n)), query);
+END
+$$;
+COMMENT ON FUNCTION featurestore._spec_query(jsonb, jsonb, jsonb) IS 'internal: query of a spec''s view';
+
+/* What the loader needs besides the view; see src/catalog/spec_load.c. */
+CREATE FUNCTION featurestore._spec_steps(arguments jsonb, ordered jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT jsonb_build_object(
+		'fields', (SELECT coalesce(jsonb_agg(a->'name'), '[]') FROM jsonb_array_elements(arguments) AS a WHERE (a->>'is_field')::boolean),
+		'items', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', i->'label', 'max_age', i->'max_age', 'max_lag', i->'max_lag', 'defaults', i->'defaults',
+				'lengths', (SELECT jsonb_object_agg(o->>'name', o->'length') FROM jsonb_array_elements(i->'outputs') AS o WHERE o->>'length' IS NOT NULL))
+				ORDER BY n), '[]') FROM jsonb_array_elements(ordered) WITH ORDINALITY AS r(i, n)))
+$$;
+COMMENT ON FUNCTION featurestore._spec_steps(jsonb, jsonb) IS 'internal: catalog form of the items of a spec';
+
+/*
+ * The weakest parallel label of what a spec runs: SAFE, RESTRICTED or UNSAFE.
+ * Loads the spec, and so raises what is wrong with it: items that are not
+ * IMMUTABLE (42P17), keys of the wrong type (42804) or not unique (55000).
+ */
+CREATE FUNCTION featurestore._check_spec(spec regclass) RETURNS text
+	AS 'MODULE_PATHNAME', 'check_spec' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._check_spec(regclass) IS 'internal: checks a spec and gives its parallel label';
+
+/* The functions of a spec that exist, the typed one first. */
+CREATE FUNCTION featurestore._spec_functions(spec regclass) RETURNS SETOF regprocedure
+	LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT p.oid::regprocedure FROM pg_class c
+	JOIN pg_proc p ON p.pronamespace = c.relnamespace
+		AND p.proname IN (c.relname, c.relname || '_batch', c.relname || '_vectors', c.relname || '_matrix')
+	WHERE c.oid = spec AND EXISTS (
+		SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+			AND ((d.refclassid = 'pg_type'::regclass AND d.refobjid = c.reltype) OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid)))
+	ORDER BY p.proname
+$$;
+COMMENT ON FUNCTION featurestore._spec_functions(regclass) IS 'internal: functions of a spec';
+
+/* Makes, or replaces in place, the functions of a spec. */
+CREATE FUNCTION featurestore._create_spec_functions(spec regclass, arguments jsonb, parallel text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	exists boolean := EXISTS (SELECT FROM featurestore._spec_functions(spec));
+	variant text := CASE parallel WHEN 'SAFE' THEN '' ELSE '_restricted' END;
+	passed text := (SELECT string_agg(format('$%s', n), ', ' ORDER BY n) FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n));
+	scalars text := (SELECT string_agg(format('%I %s', a->>'name', (a->>'type')::regtype), ', ' ORDER BY n) FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n));
+	arrays text := (SELECT string_agg(format('%I %s[]', a->>'name', (a->>'type')::regtype), ', ' ORDER BY n) FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n));
+	form record;
+BEGIN
+	FOR form IN
+		SELECT f.*, n.nspname, c.relname || f.suffix AS name
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, (VALUES
+			('', scalars, 'SETOF %s', 'ROWS 1', 'rows', 'SELECT * FROM'),
+			('_batch', arrays, 'SETOF %s', 'ROWS 100', 'rows', 'SELECT * FROM'),
+			('_vectors', arrays, 'SETOF real[]', 'ROWS 100', 'vectors', 'SELECT * FROM'),
+			('_matrix', arrays, 'bytea', '', 'matrix', 'SELECT')) AS f(suffix, arguments, result, rows, family, call)
+		WHERE c.oid = spec
+	LOOP
+		EXECUTE format('CREATE %s FUNCTION %I.%I(%s, as_of timestamptz DEFAULT NULL) RETURNS %s LANGUAGE sql STABLE PARALLEL %s %s '
+			'BEGIN ATOMIC %s featurestore._lookup_%s%s(NULL::%s, $%s, %s); END',
+			CASE WHEN exists THEN 'OR REPLACE' END, form.nspname, form.name, form.arguments,
+			format(form.result, featurestore._relation_name(spec)), parallel, form.rows, form.call, form.family, variant,
+			featurestore._relation_name(spec), jsonb_array_length(arguments) + 1, passed);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._create_spec_functions(regclass, jsonb, text) IS 'internal: makes the functions of a spec';
+
+/* Drops a spec's functions and view. Raises 2BP01, naming them, if other objects depend on these. */
+CREATE FUNCTION featurestore._drop_spec(spec regclass, action text) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	name text := featurestore._relation_name(spec);
+	function regprocedure;
+	dependents text;
+BEGIN
+	FOR function IN SELECT * FROM featurestore._spec_functions(spec) LOOP
+		EXECUTE format('DROP FUNCTION %s', function);
+	END LOOP;
+	EXECUTE format('DROP VIEW %s', name);
+EXCEPTION WHEN dependent_objects_still_exist THEN
+	GET STACKED DIAGNOSTICS dependents = PG_EXCEPTION_DETAIL;
+	RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist', MESSAGE = format('cannot %s feature spec %s because other objects depend on it', action, name),
+		DETAIL = dependents, HINT = 'Drop these objects first.';
+END
+$$;
+COMMENT ON FUNCTION featurestore._drop_spec(regclass, text) IS 'internal: drops the objects of a spec';
+
+/* Statements that grant what is granted on the functions of a spec, should these be made anew. */
+CREATE FUNCTION featurestore._spec_grants(spec regclass) RETURNS text[]
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+	WITH granted AS (
+		SELECT format('%I.%I', n.nspname, p.proname) AS name, p.proowner, p.proacl
+		FROM featurestore._spec_functions(spec) AS f JOIN pg_proc p ON p.oid = f JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE p.proacl IS NOT NULL
+	), statement AS (
+		SELECT 1 AS n, format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name) AS text FROM granted
+		UNION ALL
+		SELECT 2, format('GRANT EXECUTE ON FUNCTION %s TO %s%s', name,
+						 CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+						 CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+		FROM granted, aclexplode(proacl) AS a WHERE a.grantee <> proowner
+	)
+	SELECT coalesce(array_agg(text ORDER BY n), '{}') FROM statement
+$$;
+COMMENT ON FUNCTION featurestore._spec_grants(regclass) IS 'internal: grants on the functions of a spec, as statements';
+
+/*
+ * Makes the view of a spec, anew or over the one there is.  What stays the
+ * same keeps its identity: when columns are only added and the arguments are
+ * the same, view and functions are replaced in place; otherwise they are
+ * dropped, which fails if others depend on them.
+ */
+CREATE FUNCTION featurestore._create_spec_view(name text, arguments jsonb, ordered jsonb, result jsonb, caller_path text) RETURNS regclass
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	old regclass := to_regclass(name);
+	same_arguments boolean := (SELECT pg_get_function_identity_arguments(f) FROM featurestore._spec_functions(old) AS f LIMIT 1) =
+		(SELECT string_agg(format('%I %s, ', a->>'name', (a->>'type')::regtype), '' ORDER BY n) || 'as_of timestamp with time zone'
+		 FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n));
+	query text;
+BEGIN
+	PERFORM set_config('search_path', caller_path, true);
+	query := featurestore._spec_query(arguments, ordered, result);
+	BEGIN
+		IF old IS NOT NULL AND same_arguments IS NOT TRUE THEN
+			RAISE invalid_table_definition;
+		END IF;
+		EXECUTE pg_catalog.format('CREATE OR REPLACE VIEW %s AS %s', name, query);
+	EXCEPTION WHEN invalid_table_definition THEN
+		IF old IS NULL THEN
+			RAISE;
+		END IF;
+		PERFORM featurestore._drop_spec(old, 'replace');
+		EXECUTE pg_catalog.format('CREATE VIEW %s AS %s', name, query);
+	END;
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+	EXECUTE format('COMMENT ON VIEW %s IS %L', name, 'feature spec: its row is what a lookup gives, its query is never run');
+	RETURN name::regclass;
+END
+$$;
+COMMENT ON FUNCTION featurestore._create_spec_view(text, jsonb, jsonb, jsonb, text) IS 'internal: makes the view of a spec';
+
+/* In what a new definition of a spec differs from the stored one; NULL if in nothing. */
+CREATE FUNCTION featurestore._spec_difference(old featurestore.spec, items jsonb, exclude_columns text[], with_status boolean) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT string_agg(format('%s was %s and would be %s.', what, before, after), ' ')
+	FROM (
+		SELECT format('Item %s', n) AS what, coalesce(o.i::text, 'absent') AS before, coalesce(w.i::text, 'absent') AS after
+		FROM jsonb_array_elements(old.items) WITH ORDINALITY AS o(i, n) FULL JOIN jsonb_array_elements(items) WITH ORDINALITY AS w(i, n) USING (n)
+		WHERE o.i IS DISTINCT FROM w.i
+		UNION ALL
+		SELECT 'exclude_columns', old.exclude_columns::text, exclude_columns::text WHERE old.exclude_columns <> exclude_columns
+		UNION ALL
+		SELECT 'with_status', old.with_status::text, with_status::text WHERE old.with_status <> with_status
+	) AS difference
+$$;
+COMMENT ON FUNCTION featurestore._spec_difference(featurestore.spec, jsonb, text[], boolean) IS 'internal: what differs between definitions of a spec';
+
+/*
+ * Whether a spec is to be made: false when it is there with the same
+ * definition.  Raises 42P07 or 42710 when something else has the name.
+ */
+CREATE FUNCTION featurestore._check_spec_is_new(name text, items jsonb, exclude_columns text[], with_status boolean, replace boolean) RETURNS boolean
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	old featurestore.spec;
+	difference text;
+BEGIN
+	IF to_regclass(name) IS NULL THEN
+		RETURN true;
+	END IF;
+	SELECT * INTO old FROM featurestore.spec WHERE relation = name::regclass;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_table', MESSAGE = format('relation %s already exists and is not a feature spec', name),
+			HINT = 'Choose another name.';
+	END IF;
+	difference := featurestore._spec_difference(old, items, exclude_columns, with_status);
+	IF difference IS NULL THEN
+		RAISE NOTICE 'feature spec % already exists with the same definition, skipping', name;
+		RETURN false;
+	ELSIF NOT replace THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_object', MESSAGE = format('feature spec %s already exists with another definition', name),
+			DETAIL = difference, HINT = 'Say replace => true to replace it.';
+	END IF;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_spec_is_new(text, jsonb, text[], boolean, boolean) IS 'internal: whether a spec is to be made';
+
+/* Makes or replaces a spec; see create_feature_spec. */
+CREATE FUNCTION featurestore._define_spec(name text, items featurestore.spec_item[], exclude_columns text[], with_status boolean, replace boolean, caller_path text)
+	RETURNS regtype LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	resolved jsonb;
+	arguments jsonb;
+	ordered jsonb;
+	version int := 1 + coalesce((SELECT s.version FROM featurestore.spec AS s WHERE relation = to_regclass(name)), 0);
+	old oid := to_regclass(name);
+	grants text[] := featurestore._spec_grants(old);
+	spec regclass;
+	statement text;
+BEGIN
+	IF NOT featurestore._check_spec_is_new(name, to_jsonb(items), exclude_columns, with_status, replace) THEN
+		RETURN name::regtype;
+	END IF;
+	resolved := featurestore._resolve_items(items);
+	arguments := featurestore._request_arguments(resolved);
+	PERFORM featurestore._check_arguments(resolved, arguments);
+	ordered := featurestore._order_items(resolved, arguments);
+	spec := featurestore._create_spec_view(name, arguments, ordered,
+		featurestore._result_columns(resolved, arguments, exclude_columns, with_status), caller_path);
+	PERFORM featurestore._store_definition('spec', jsonb_build_object('relation', name, 'version', version, 'with_status', with_status,
+		'exclude_columns', exclude_columns, 'items', to_jsonb(items), 'steps', featurestore._spec_steps(arguments, ordered)));
+	PERFORM featurestore._create_spec_functions(spec, arguments, featurestore._check_spec(spec));
+	IF spec::oid <> old THEN
+		FOREACH statement IN ARRAY grants LOOP
+			EXECUTE statement;
+		END LOOP;
+	END IF;
+	RETURN name::regtype;
+END
+$$;
+COMMENT ON FUNCTION featurestore._define_spec(text, featurestore.spec_item[], text[], boolean, boolean, text) IS 'internal: makes or replaces a spec';
+
+/*
+ * The qualified and quoted name of a spec, given by a name that may be neither.
+ * Raises 22004 for NULL, 22023 or 42601 for what is no name, 42622 if the names
+ * of the spec's functions would not fit, 3F000 without a schema to create in.
+ */
+CREATE FUNCTION featurestore._spec_name(name text, creation_schema text) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	parts text[] := featurestore._online_table_name(name, creation_schema);
+BEGIN
+	IF octet_length(parts[2]) > 55 THEN
+		RAISE EXCEPTION USING ERRCODE = 'name_too_long', MESSAGE = format('feature spec name "%s" is too long', parts[2]),
+			DETAIL = 'With the suffix _vectors a name has at most 63 bytes.';
+	END IF;
+	RETURN format('%I.%I', parts[1], parts[2]);
+END
+$$;
+COMMENT ON FUNCTION featurestore._spec_name(text, text) IS 'internal: qualified name of a spec';
+
+/*
+ * Makes a feature spec: a named list of what one model needs.
+ *
+ * name, qualified or not, is that of the row type and of the functions NAME,
+ * NAME_batch, NAME_vectors and NAME_matrix.  The row has the keys of the
+ * request first and then the outputs in the order of items, less
+ * exclude_columns; with_status adds a column OUTPUT_status beside each.  A
+ * repeated call with the same definition does nothing; one with another is an
+ * error unless replace.  Raises, naming the item: 42703 unknown names, 42701
+ * duplicates, 42702 half-bound keys, 42804 types that do not fit, 42P17 cycles
+ * and what is not IMMUTABLE, 55000 keys that are not unique, 42622 long names,
+ * 42501 without SELECT on what is looked up, 2BP01 if it cannot be replaced
+ * because something depends on it.
+ */
+CREATE FUNCTION featurestore.create_feature_spec(name text, items featurestore.spec_item[], exclude_columns text[] DEFAULT NULL,
+												 with_status boolean DEFAULT false, replace boolean DEFAULT false) RETURNS regtype
+	LANGUAGE sql VOLATILE
+	BEGIN ATOMIC
+		SELECT featurestore._define_spec(featurestore._spec_name(name, pg_catalog.current_schema()), items,
+			COALESCE(exclude_columns, '{}'::text[]), COALESCE(with_status, false), COALESCE(replace, false), pg_catalog.current_setting('search_path'));
+	END;
+COMMENT ON FUNCTION featurestore.create_feature_spec(text, featurestore.spec_item[], text[], boolean, boolean) IS 'makes a feature spec: what one model needs, in one lookup';
+
+/* Drops a spec with its type and functions. Raises 42704 if there is none, 42501 to others than its owner, 2BP01 if something depends on it. */
+CREATE FUNCTION featurestore.drop_feature_spec(name text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	AS $$
+BEGIN
+	IF pg_catalog.to_regclass(name) IS NULL OR NOT EXISTS (SELECT FROM featurestore.spec WHERE relation OPERATOR(pg_catalog.=) pg_catalog.to_regclass(name)) THEN
+		RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = pg_catalog.format('feature spec "%s" does not exist', name),
+			HINT = 'The view featurestore.feature_specs lists the specs there are.';
+	END IF;
+	PERFORM featurestore._drop_spec(pg_catalog.to_regclass(name), 'drop');
+END
+$$;
+COMMENT ON FUNCTION featurestore.drop_feature_spec(text) IS 'drops a feature spec with its type and functions';

@@ -1,0 +1,244 @@
+/*
+ * definition.c
+ *	  Writes the catalog tables on behalf of the owners of relations.
+ *
+ * The catalog tables belong to whoever installed the extension, and ordinary
+ * roles can only read them.  A row describes one relation, so the right to
+ * write the row is the right to alter that relation: these functions check
+ * ownership as the caller and then write as the owner of the catalog.  No name
+ * in the SQL that runs with those rights is left to the search path.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "catalog/definition.h"
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(store_definition);
+PG_FUNCTION_INFO_V1(remove_definition);
+
+static const char *const catalogs[] = {
+	"online_table", "publication", "publication_position", "spec"
+};
+
+#define POSITION_CATALOG "publication_position"
+
+/*
+ * Opens the catalog table called name.  Only tables that hold one row a
+ * relation, keyed by "relation", may be written this way.
+ */
+static Relation
+open_catalog(const char *name)
+{
+	for (int i = 0; i < lengthof(catalogs); i++)
+	{
+		if (strcmp(catalogs[i], name) == 0)
+			return table_open(get_relname_relid(name, get_namespace_oid("featurestore", false)),
+							  RowExclusiveLock);
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" is not a catalog of definitions", name)));
+}
+
+/* The relation that definition is about, whatever form its name has. */
+static Oid
+defined_relation(Jsonb *definition)
+{
+	JsonbValue	value;
+	char	   *name;
+
+	if (!JB_ROOT_IS_OBJECT(definition) ||
+		getKeyJsonValueFromContainer(&definition->root, "relation",
+									 strlen("relation"), &value) == NULL ||
+		value.type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("definition does not name its relation")));
+
+	name = pnstrdup(value.val.string.val, value.val.string.len);
+	return DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(name)));
+}
+
+/* Raises an error unless the current user owns the relation; gives its owner. */
+static Oid
+check_owner(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+
+	if (!RelationOwnercheckCompat(relation, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
+					   get_relkind_objtype(get_rel_relkind(relation)),
+					   get_rel_name(relation));
+
+	return owner;
+}
+
+Oid
+lock_owned_relation(Oid relation, LOCKMODE mode)
+{
+	check_owner(relation);
+	LockRelationOid(relation, mode);
+
+	return check_owner(relation);
+}
+
+/*
+ * Runs one statement as the owner of catalog.  On error the abort of the
+ * (sub)transaction restores the user.  Gives the boolean of the returned row;
+ * false without one.
+ */
+static bool
+execute_as_owner(Relation catalog, const char *sql, int nargs, Oid *types, Datum *values)
+{
+	Oid			user;
+	int			context;
+	bool		result = false;
+	bool		isnull;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(catalog->rd_rel->relowner,
+						   context | SECURITY_LOCAL_USERID_CHANGE);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+
+	if (SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0) < 0)
+		elog(ERROR, "could not write catalog \"%s\"", RelationGetRelationName(catalog));
+
+	if (SPI_tuptable != NULL && SPI_processed > 0)
+		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+											SPI_tuptable->tupdesc, 1, &isnull));
+
+	SPI_finish();
+	SetUserIdAndSecContext(user, context);
+
+	return result;
+}
+
+/*
+ * The statement that inserts or replaces a row of catalog.  $1 is the
+ * definition, $2 what overrides it; it returns whether the row is new.
+ */
+static char *
+upsert_statement(Relation catalog)
+{
+	TupleDesc	desc = RelationGetDescr(catalog);
+	const char *table = quote_qualified_identifier("featurestore",
+												   RelationGetRelationName(catalog));
+	StringInfoData sql;
+	const char *separator = "";
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s SELECT (pg_catalog.jsonb_populate_record("
+					 "NULL::%s, $1 OPERATOR(pg_catalog.||) $2)).* "
+					 "ON CONFLICT (relation) DO UPDATE SET ", table, table);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		const char *column;
+
+		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), "relation") == 0)
+			continue;
+
+		column = quote_identifier(NameStr(attribute->attname));
+		appendStringInfo(&sql, "%s%s = excluded.%s", separator, column, column);
+		separator = ", ";
+	}
+	/* a row that replaced another has the locking transaction in its xmax */
+	appendStringInfoString(&sql, " RETURNING (xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid)");
+
+	return sql.data;
+}
+
+/*
+ * What the caller does not decide: the relation, as resolved here, and the
+ * cluster that a position belongs to.
+ */
+static Datum
+overrides(Oid relation, bool position)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"relation\": \"%u\"", relation);
+	if (position)
+		appendStringInfo(&json, ", \"system_identifier\": " INT64_FORMAT,
+						 (int64) GetSystemIdentifier());
+	appendStringInfoChar(&json, '}');
+
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+Datum
+store_definition(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Jsonb	   *definition = PG_GETARG_JSONB_P(1);
+	bool		position = strcmp(name, POSITION_CATALOG) == 0;
+	Relation	catalog = open_catalog(name);
+	Oid			relation = defined_relation(definition);
+	Oid			types[] = {JSONBOID, JSONBOID};
+	Datum		values[2];
+	bool		inserted;
+
+	lock_owned_relation(relation, AccessShareLock);
+
+	values[0] = JsonbPGetDatum(definition);
+	values[1] = overrides(relation, position);
+	inserted = execute_as_owner(catalog, upsert_statement(catalog), 2, types, values);
+	table_close(catalog, NoLock);
+
+	/* positions move with every run, and lookups read them anew each call */
+	if (inserted || !position)
+		CacheInvalidateRelcacheByRelid(relation);
+
+	PG_RETURN_VOID();
+}
+
+Datum
+remove_definition(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid			relation = PG_GETARG_OID(1);
+	Relation	catalog = open_catalog(name);
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(relation)};
+
+	lock_owned_relation(relation, AccessShareLock);
+
+	execute_as_owner(catalog,
+					 psprintf("DELETE FROM featurestore.%s WHERE relation OPERATOR(pg_catalog.=) $1",
+							  quote_identifier(name)),
+					 1, types, values);
+	table_close(catalog, NoLock);
+
+	CacheInvalidateRelcacheByRelid(relation);
+
+	PG_RETURN_VOID();
+}

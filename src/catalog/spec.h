@@ -1,0 +1,148 @@
+/*
+ * spec.h
+ *	  A feature spec, compiled: what a lookup needs to know, ready to run.
+ *
+ * A spec is stored as a view that is never executed.  Its innermost subquery
+ * gives the request (typed NULLs named after the arguments, as_of last); each
+ * level around it adds the columns of one item, in the order in which the
+ * items run; the outermost level picks the result.  So every level has the
+ * columns of the one below at the same positions, and the columns of the last
+ * level are the "working row" that a lookup fills from left to right.
+ *
+ * PostgreSQL tracks the view's dependencies: DROP, RENAME, dumps and restores
+ * of what a spec reads behave as they do for any view.
+ */
+#ifndef FEATURESTORE_SPEC_H
+#define FEATURESTORE_SPEC_H
+
+#include "access/attnum.h"
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "datatype/timestamp.h"
+#include "nodes/execnodes.h"
+#include "storage/lock.h"
+#include "utils/palloc.h"
+#include "utils/snapshot.h"
+
+/* A column of the working row. */
+typedef struct SpecColumn
+{
+	char	   *name;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	int16		typlen;
+	bool		typbyval;
+	bool		is_output;		/* an item gives it, or a request field */
+	int			item;			/* index of the item that gives it, or -1 */
+	int			length;			/* declared length of an array output, or 0 */
+	bool		has_default;
+	Datum		default_value;
+} SpecColumn;
+
+/* A column of the result row: a working column, or the status of one. */
+typedef struct ResultColumn
+{
+	int			column;
+	bool		is_status;
+} ResultColumn;
+
+/* One key of a looked-up table. */
+typedef struct SpecKey
+{
+	AttrNumber	attno;			/* in the table */
+	int			column;			/* in the working row */
+} SpecKey;
+
+/*
+ * An item that runs: a lookup (relid is valid) or a computed column, which is
+ * an expression or a feature function (expr is set).
+ */
+typedef struct SpecItem
+{
+	char	   *name;			/* for messages */
+	int			first_column;	/* its columns in the working row */
+	int			ncolumns;
+
+	Oid			relid;
+	int			nkeys;
+	SpecKey    *keys;
+	AttrNumber	time_attno;		/* event time column, or 0 */
+	Oid			time_type;		/* timestamptz or date */
+	AttrNumber *attnos;			/* table column of each working column */
+	int64		max_age;		/* microseconds, or -1: the least of the bounds */
+	int64		max_lag;		/* microseconds, or -1 */
+	bool		is_published;	/* has a publication, so it may not be ready */
+	bool		known_ready;	/* its first fill is visible to everybody */
+	struct ItemAccess *access;	/* how to reach it; made by the lookup */
+
+	Expr	   *expr;
+	bool		is_early;		/* a later item needs it as a key */
+	ExprState  *state;			/* cached when evaluation cannot re-enter */
+} SpecItem;
+
+typedef struct Spec
+{
+	Oid			type;			/* of the result row; the cache's key */
+	Oid			relid;			/* of the view */
+	bool		is_valid;
+	MemoryContext cxt;			/* holds all of this */
+	char	   *name;			/* qualified and quoted */
+	int			version;
+
+	int			nargs;			/* the first columns are the request's */
+	int			ncolumns;		/* column nargs is as_of */
+	SpecColumn *columns;
+	TupleDesc	working_desc;
+
+	int			nitems;
+	SpecItem   *items;
+	bool		has_expressions;
+	bool		has_late_expressions;
+
+	/*
+	 * For expressions, all reused from call to call: whoever runs first in a
+	 * transaction takes them, and notes the transaction; a lookup within a
+	 * lookup makes its own.
+	 */
+	bool		states_are_cached;
+	LocalTransactionId taken_by;
+	TupleTableSlot *slot;
+	ExprContext *econtext;
+
+	int			nresults;
+	ResultColumn *results;
+	TupleDesc	result_desc;
+
+	List	   *rtes;			/* for the permission check of each call */
+	List	   *perminfos;
+
+	struct VectorLayout *vector;	/* made by the first vector or matrix call */
+} Spec;
+
+/* spec_cache.c */
+extern Spec *spec_for_type(Oid type);
+extern Oid	spec_type_by_name(const char *name);
+extern void spec_cache_init(void);
+
+/* spec_load.c */
+extern Spec *spec_load(Oid type);
+
+/* catalog.c: rows of the catalog tables, and the columns we read */
+#define CATALOG_MAX_COLUMNS 8
+
+#define Anum_online_table_timeseries_column 2
+#define Anum_online_table_ttl 3
+
+#define Anum_publication_position_system_identifier 2
+#define Anum_publication_position_applied_to 3
+
+#define Anum_spec_version 2
+#define Anum_spec_steps 6
+
+extern HeapTuple catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values,
+							   bool *nulls);
+extern bool publication_position(Oid relid, Snapshot snapshot, TimestampTz *applied_to,
+								 bool *is_settled);
+
+#endif							/* FEATURESTORE_SPEC_H */

@@ -1,0 +1,171 @@
+/*
+ * spec_cache.c
+ *	  The backend's cache of compiled specs, and its invalidation.
+ *
+ * One entry a spec, found by the OID of its row type.  Invalidation callbacks
+ * only set flags: an entry that went stale is replaced at its next use.  A
+ * replaced entry may still be in use by a lookup further up the stack, so it
+ * is kept until the end of the transaction.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "executor/spi.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "catalog/spec.h"
+#include "compat.h"
+
+typedef struct SpecCacheEntry
+{
+	Oid			type;
+	Spec	   *spec;
+} SpecCacheEntry;
+
+static HTAB *spec_cache = NULL;
+static List *dead_specs = NIL;
+
+/* Counts invalidations, so that a load can tell whether one came meanwhile. */
+static uint64 invalidations = 0;
+
+/* Does a spec read this relation?  Its own view counts. */
+static bool
+spec_reads(Spec *spec, Oid relid)
+{
+	if (spec->relid == relid)
+		return true;
+	for (int i = 0; i < spec->nitems; i++)
+	{
+		if (spec->items[i].relid == relid)
+			return true;
+	}
+	return false;
+}
+
+/* Relcache callback: flags the specs that read a relation, or all. */
+static void
+invalidate_relation(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	SpecCacheEntry *entry;
+
+	invalidations++;
+	hash_seq_init(&status, spec_cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->spec && (!OidIsValid(relid) || spec_reads(entry->spec, relid)))
+			entry->spec->is_valid = false;
+	}
+}
+
+/* Syscache callback: a schema or a function changed; which is not worth telling. */
+static void
+invalidate_all(Datum arg, int cacheid, uint32 hashvalue)
+{
+	invalidate_relation(arg, InvalidOid);
+}
+
+/* At the end of a transaction nobody uses replaced entries any more. */
+static void
+free_dead_specs(XactEvent event, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_PARALLEL_COMMIT &&
+		event != XACT_EVENT_ABORT && event != XACT_EVENT_PARALLEL_ABORT &&
+		event != XACT_EVENT_PREPARE)
+		return;
+
+	foreach(lc, dead_specs)
+		MemoryContextDelete(((Spec *) lfirst(lc))->cxt);
+	list_free(dead_specs);
+	dead_specs = NIL;
+}
+
+/* Makes the cache and registers its callbacks, once a backend. */
+void
+spec_cache_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(SpecCacheEntry)};
+
+	if (!CacheMemoryContext)
+		CreateCacheMemoryContext();
+	ctl.hcxt = CacheMemoryContext;
+	spec_cache = hash_create("featurestore specs", 16, &ctl,
+							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, invalidate_all, (Datum) 0);
+	RegisterXactCallback(free_dead_specs, NULL);
+}
+
+/* Puts a replaced spec on the list of those to free later. */
+static void
+bury(Spec *spec)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	dead_specs = lappend(dead_specs, spec);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The compiled spec whose row type this is.  Raises 42809 when it is not the
+ * type of a spec.  The result is good until the end of the transaction, though
+ * its is_valid may turn false.
+ */
+Spec *
+spec_for_type(Oid type)
+{
+	SpecCacheEntry *entry = hash_search(spec_cache, &type, HASH_FIND, NULL);
+	Spec	   *spec;
+	uint64		before;
+	bool		found;
+
+	if (entry && entry->spec && entry->spec->is_valid)
+		return entry->spec;
+
+	before = invalidations;
+	spec = spec_load(type);
+	if (!spec)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("type %s is not a feature spec", format_type_be(type)),
+				 errhint("Pass NULL cast to the spec, as in NULL::schema.spec, or create the spec with featurestore.create_feature_spec.")));
+
+	entry = hash_search(spec_cache, &type, HASH_ENTER, &found);
+	if (found && entry->spec)
+		bury(entry->spec);
+	MemoryContextSetParent(spec->cxt, CacheMemoryContext);
+	spec->is_valid = (invalidations == before);
+	entry->spec = spec;
+	return spec;
+}
+
+/* The row type of the spec with this (qualified) name; raises 42704 if none. */
+Oid
+spec_type_by_name(const char *name)
+{
+	List	   *names = stringToQualifiedNameListCompat(name);
+	RangeVar   *rv = makeRangeVarFromNameList(names);
+	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
+	Datum		values[CATALOG_MAX_COLUMNS];
+	bool		nulls[CATALOG_MAX_COLUMNS];
+
+	if (!OidIsValid(relid) || !catalog_fetch("spec", relid, NULL, values, nulls))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("feature spec \"%s\" does not exist", name),
+				 errhint("The view featurestore.feature_specs lists the specs there are.")));
+	return get_rel_type_id(relid);
+}

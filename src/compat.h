@@ -1,0 +1,101 @@
+/*
+ * compat.h
+ *	  All differences between PostgreSQL majors 15 to 18, in one place.
+ *
+ * A macro or function with the suffix Compat takes what the extension has at
+ * hand and calls the server's form of it.
+ */
+#ifndef FEATURESTORE_COMPAT_H
+#define FEATURESTORE_COMPAT_H
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "featurestore supports PostgreSQL 15 to 18"
+#endif
+
+#include "parser/parse_relation.h"
+#include "utils/acl.h"
+
+/* 16 gained soft errors for qualified names */
+#if PG_VERSION_NUM >= 160000
+#define stringToQualifiedNameListCompat(string) stringToQualifiedNameList(string, NULL)
+#else
+#define stringToQualifiedNameListCompat(string) stringToQualifiedNameList(string)
+#endif
+
+/* 16 has one ownership check for all kinds of objects */
+#if PG_VERSION_NUM >= 160000
+#define RelationOwnercheckCompat(relid, roleid) \
+	object_ownercheck(RelationRelationId, relid, roleid)
+#else
+#define RelationOwnercheckCompat(relid, roleid) pg_class_ownercheck(relid, roleid)
+#endif
+
+/* 18 asks whether a deferrable primary key will do */
+#if PG_VERSION_NUM >= 180000
+#define RelationGetPrimaryKeyIndexCompat(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define RelationGetPrimaryKeyIndexCompat(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/* 16 split the permission check off the range table */
+#if PG_VERSION_NUM >= 160000
+#define CheckPermissionsCompat(rtes, perminfos) ExecCheckPermissions(rtes, perminfos, true)
+#else
+#define CheckPermissionsCompat(rtes, perminfos) ExecCheckRTPerms(rtes, true)
+#endif
+
+/* Adds the right to read columns of an entry to what is checked; gives the new list. */
+static inline List *
+SetSelectPermissionCompat(List *perminfos, RangeTblEntry *rte, Bitmapset *columns)
+{
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *perminfo = addRTEPermissionInfo(&perminfos, rte);
+
+	perminfo->requiredPerms = ACL_SELECT;
+	perminfo->selectedCols = columns;
+#else
+	rte->requiredPerms = ACL_SELECT;
+	rte->selectedCols = columns;
+#endif
+	return perminfos;
+}
+
+/* 18 counts index searches for EXPLAIN */
+#if PG_VERSION_NUM >= 180000
+#define index_beginscanCompat(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define index_beginscanCompat(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
+/* 17 estimates array lengths from statistics, so it asks for the planner's state */
+#if PG_VERSION_NUM >= 170000
+#define estimate_array_lengthCompat(root, node) estimate_array_length(root, node)
+#else
+#define estimate_array_lengthCompat(root, node) ((double) estimate_array_length(node))
+#endif
+
+/* 18 has generated columns without storage */
+#if PG_VERSION_NUM >= 180000
+#define AttributeIsVirtual(attr) ((attr)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define AttributeIsVirtual(attr) ((void) (attr), false)
+#endif
+
+/* 17 grouped the parts of a virtual transaction id */
+#if PG_VERSION_NUM >= 170000
+#define MyLocalTransactionIdCompat (MyProc->vxid.lxid)
+#else
+#define MyLocalTransactionIdCompat (MyProc->lxid)
+#endif
+
+/* 18 lets a module tell its name and version */
+#if PG_VERSION_NUM >= 180000
+#define MODULE_MAGIC_COMPAT \
+	PG_MODULE_MAGIC_EXT(.name = "featurestore", .version = FEATURESTORE_VERSION)
+#else
+#define MODULE_MAGIC_COMPAT PG_MODULE_MAGIC
+#endif
+
+#endif							/* FEATURESTORE_COMPAT_H */

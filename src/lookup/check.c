@@ -1,0 +1,67 @@
+/*
+ * check.c
+ *	  Checks a spec as a whole, when it is created.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "lookup/lookup.h"
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(check_spec);
+
+/* Can parallel workers read this relation through an index or the planner? */
+static bool
+relation_is_shared(Relation rel)
+{
+	return rel->rd_rel->relpersistence != RELPERSISTENCE_TEMP &&
+		(rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_MATVIEW ||
+		 rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
+}
+
+/* The weakest parallel label among a spec's tables and expressions. */
+static char
+parallel_label(LookupRun *run)
+{
+	Query	   *query = makeNode(Query);
+	bool		is_restricted = false;
+	char		label;
+
+	for (int i = 0; i < run->spec->nitems; i++)
+	{
+		Expr	   *expr = run->items[i].item->expr;
+
+		if (run->items[i].rel)
+			is_restricted |= !relation_is_shared(run->items[i].rel);
+		else
+			query->targetList = lappend(query->targetList,
+										makeTargetEntry(expr, i + 1, NULL, false));
+	}
+	label = max_parallel_hazard(query);
+	return label == PROPARALLEL_SAFE && is_restricted ? PROPARALLEL_RESTRICTED : label;
+}
+
+/*
+ * _check_spec(spec regclass) RETURNS text
+ * Opens a lookup on a spec without running it, which checks all there is to
+ * check, and gives the label of the spec's functions.
+ */
+Datum
+check_spec(PG_FUNCTION_ARGS)
+{
+	LookupRun  *run = lookup_open(get_rel_type_id(PG_GETARG_OID(0)));
+	char		label = parallel_label(run);
+
+	lookup_close(run);
+	PG_RETURN_TEXT_P(cstring_to_text(label == PROPARALLEL_SAFE ? "SAFE" :
+									 label == PROPARALLEL_RESTRICTED ? "RESTRICTED" : "UNSAFE"));
+}

@@ -1,0 +1,208 @@
+/*
+ * lookup.h
+ *	  A lookup, from request to working rows.
+ *
+ * A request holds, for each argument, one value or one a row.  The run takes
+ * the request's rows in chunks.  For a chunk it takes the items in order: it
+ * gathers the keys, each once and sorted, probes the table, and keeps the
+ * columns it needs of what it found.  Then it gives out the chunk's working
+ * rows one by one, to be formed into rows, vectors or json.  Items whose keys
+ * are the same for every row are probed once a call.
+ *
+ *		request.c	SQL arguments -> LookupRequest
+ *		access.c	how a table can be probed, and why not directly
+ *		keys.c		keys of a chunk, distinct and sorted
+ *		probe.c		btree probes
+ *		sql_probe.c	one set-based statement, where probes cannot be
+ *		run.c		the run over chunks and items
+ *		row.c		the working row, expressions included
+ *		rows.c		typed rows
+ *		vectors.c	vectors and matrices
+ *		json_request.c, json.c	records and rows as json
+ *		explain.c	what a lookup did, item by item
+ *		support.c	estimates for the planner
+ */
+#ifndef FEATURESTORE_LOOKUP_H
+#define FEATURESTORE_LOOKUP_H
+
+#include "access/skey.h"
+#include "access/sdir.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "portability/instr_time.h"
+#include "utils/jsonb.h"
+#include "utils/relcache.h"
+
+#include "catalog/spec.h"
+
+/* What became of an output; the order is that of status_names. */
+typedef enum LookupStatus
+{
+	STATUS_PRESENT,
+	STATUS_NULL_VALUE,
+	STATUS_NOT_FOUND,
+	STATUS_OUTSIDE_MAX_AGE,
+	STATUS_STALE,
+	STATUS_NOT_READY,
+	STATUS_TOO_OLD
+} LookupStatus;
+
+/* A requested column: one value for all rows, or one a row. */
+typedef struct RequestColumn
+{
+	Datum	   *values;
+	bool	   *nulls;
+	bool	   *given;			/* per row, for overrides; NULL: every row */
+	bool		is_single;
+} RequestColumn;
+
+typedef struct LookupRequest
+{
+	int			nrows;
+	TimestampTz as_of;			/* T */
+	RequestColumn *columns;		/* of the arguments */
+	RequestColumn **overrides;	/* by working column, or NULL: none */
+} LookupRequest;
+
+/* How a table is probed. */
+typedef struct ItemAccess
+{
+	bool		is_direct;
+	const char *reason;			/* why directly, or why not */
+	bool		is_newest;		/* keys are a prefix; read the newest row */
+	bool		is_unique;		/* an index says that a key has one row */
+	Oid			index;
+	ScanDirection direction;	/* in which the newest row comes first */
+	int			nscankeys;
+	ScanKeyData *scankeys;		/* in index order; arguments to fill in */
+	int		   *key_positions;	/* scan key of each of the item's keys */
+	int			time_position;	/* scan key of the event time */
+	AttrNumber	last_attno;		/* deform up to here */
+	List	   *tiebreak;		/* columns after the time in the unique index */
+
+	bool	   *range_checked;	/* per key: an integer wider than the column */
+	Oid		   *key_types;		/* of the columns */
+	int16	   *key_lengths;
+	bool	   *key_byval;
+
+	SPIPlanPtr	plan;			/* made when first needed */
+} ItemAccess;
+
+/* Keys to probe: nkeys Datums for each, and the probe of each chunk row. */
+typedef struct ProbeKeys
+{
+	int			nprobes;
+	Datum	   *values;
+	int		   *row_probe;
+} ProbeKeys;
+
+/* What a probe found. */
+typedef struct ProbeResult
+{
+	TimestampTz event_time;
+	bool		has_time;
+	uint8		status;
+} ProbeResult;
+
+/*
+ * An item in a run.  Result i has ncolumns values; one result more than there
+ * are probes serves the rows whose key is NULL.
+ */
+typedef struct ItemRun
+{
+	SpecItem   *item;
+	Relation	rel;
+	bool		is_constant;	/* the same for every row of the request */
+	bool		is_direct;		/* path of this call */
+	const char *reason;
+	LookupStatus table_status;	/* PRESENT: probe it */
+	bool		has_position;
+	TimestampTz applied_to;
+	bool		is_done;		/* constant, and probed */
+
+	ProbeKeys	keys;
+	Datum	   *values;
+	bool	   *nulls;
+	ProbeResult *results;
+
+	/* counted for explain_lookup */
+	int64		nprobes;
+	int64		nfound;
+	int64		buffers;
+	instr_time	time;
+} ItemRun;
+
+typedef struct LookupRun
+{
+	Spec	   *spec;
+	LookupRequest *request;
+	Snapshot	snapshot;
+	MemoryContext cxt;			/* of the call */
+	MemoryContext chunk_cxt;	/* of the chunk */
+	ItemRun    *items;
+	bool		with_positions; /* the caller shows applied_to */
+	bool		is_counted;		/* the caller shows buffers and time */
+
+	int			chunk_start;
+	int			chunk_rows;
+	int			row;			/* in the chunk; the current one */
+
+	Datum	   *values;			/* the working row */
+	bool	   *nulls;
+	TupleTableSlot *slot;		/* the same as a slot, for expressions */
+	ExprContext *econtext;
+	ExprState **states;			/* of computed items */
+	bool		owns_states;	/* rather than the spec's */
+} LookupRun;
+
+/* request.c */
+extern LookupRequest *request_from_arguments(FunctionCallInfo fcinfo, Spec *spec, int first,
+											 TimestampTz as_of);
+extern TimestampTz request_time(FunctionCallInfo fcinfo, int argno);
+extern int	combine_lengths(int nrows, int length);
+
+/* access.c */
+extern bool enable_direct_lookup;
+extern ItemAccess *access_for_item(Spec *spec, SpecItem *item, Relation rel);
+extern const char *access_obstacle(SpecItem *item, Relation rel);
+
+/* keys.c */
+extern void gather_keys(LookupRun *run, ItemRun *irun);
+
+/* probe.c */
+extern bool probe_index(LookupRun *run, ItemRun *irun);
+
+/* sql_probe.c */
+extern void probe_sql(LookupRun *run, ItemRun *irun);
+
+/* run.c */
+extern LookupRun *lookup_open(Oid type);
+extern void lookup_start(LookupRun *run, LookupRequest *request);
+extern bool lookup_next(LookupRun *run);
+extern void lookup_close(LookupRun *run);
+extern void keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls,
+					   AttrNumber *attnos, Datum time, bool time_is_null);
+
+extern Datum time_bound(SpecItem *item, TimestampTz as_of);
+
+/* row.c */
+extern void row_begin(LookupRun *run);
+extern void row_end(LookupRun *run);
+extern void row_fill(LookupRun *run, int row);
+extern void row_compute_early(LookupRun *run, ItemRun *irun);
+extern bool row_value(LookupRun *run, int column, int row, Datum *value);
+extern bool row_is_overridden(LookupRun *run, int column, int row);
+extern ProbeResult *row_result(LookupRun *run, int column);
+extern LookupStatus row_status(LookupRun *run, int column);
+extern bool row_is_defaulted(LookupRun *run, int column);
+extern const char *status_name(LookupStatus status);
+
+/* rows.c */
+extern Tuplestorestate *begin_result(FunctionCallInfo fcinfo, TupleDesc desc);
+extern void row_to_result(LookupRun *run, Datum *values, bool *nulls);
+
+/* json_request.c */
+extern LookupRequest *request_from_json(Spec *spec, Jsonb *records, TimestampTz as_of);
+
+#endif							/* FEATURESTORE_LOOKUP_H */

@@ -1,0 +1,255 @@
+/*
+ * request.c
+ *	  SQL arguments of a lookup as a request.
+ *
+ * Each argument is a value of its column's type or an array of such; values
+ * and one-element arrays serve all rows.  The typed functions of a spec pass
+ * exact types.  For the generic ones we accept what an assignment could not
+ * spoil: implicit casts, integers that fit, literals of unknown type.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "parser/parse_coerce.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "lookup/lookup.h"
+#include "compat.h"
+
+/* How values of one type become another. */
+typedef enum CoercionKind
+{
+	COERCE_NOTHING,
+	COERCE_INTEGER,
+	COERCE_LITERAL,
+	COERCE_FUNCTION
+} CoercionKind;
+
+typedef struct Coercion
+{
+	CoercionKind kind;
+	Oid			function;
+	int			nargs;
+} Coercion;
+
+/* T: the argument if given, else the start of the statement. */
+TimestampTz
+request_time(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? GetCurrentStatementStartTimestamp() :
+		PG_GETARG_TIMESTAMPTZ(argno);
+}
+
+/*
+ * The number of rows, given the number so far (-1: nothing but single values)
+ * and the length of one more array.  Raises 2202E if they do not go together.
+ */
+int
+combine_lengths(int nrows, int length)
+{
+	if (length == 1)
+		return nrows;
+	if (nrows >= 0 && nrows != length)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("arrays of a request differ in length"),
+				 errdetail("One has %d elements, another %d.", nrows, length),
+				 errhint("Arrays must have the same length, or a single element that serves all rows.")));
+	return length;
+}
+
+/* The arguments a spec takes, for hints. */
+static char *
+argument_list(Spec *spec)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < spec->nargs; i++)
+		appendStringInfo(&list, "%s%s %s", i ? ", " : "", spec->columns[i].name,
+						 format_type_be(spec->columns[i].type));
+	return list.data;
+}
+
+/* Is this an integer type? */
+static bool
+is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+/* Finds how a value of the given type becomes one of the wanted, or refuses. */
+static Coercion
+find_coercion(Spec *spec, int arg, Oid given)
+{
+	SpecColumn *column = &spec->columns[arg];
+	Oid			wanted = column->type;
+	Coercion	coercion = {COERCE_NOTHING, InvalidOid, 0};
+	CoercionContext context = COERCION_IMPLICIT;
+	CoercionPathType path;
+
+	if (given == wanted || IsBinaryCoercible(given, wanted))
+		return coercion;
+	if (given == UNKNOWNOID)
+	{
+		coercion.kind = COERCE_LITERAL;
+		return coercion;
+	}
+	if (is_integer(given) && is_integer(wanted))
+	{
+		coercion.kind = COERCE_INTEGER;
+		return coercion;
+	}
+	if (given == FLOAT8OID && wanted == FLOAT4OID)
+		context = COERCION_ASSIGNMENT;
+	path = find_coercion_pathway(wanted, given, context, &coercion.function);
+	if (path == COERCION_PATH_FUNC)
+	{
+		coercion.kind = COERCE_FUNCTION;
+		coercion.nargs = get_func_nargs(coercion.function);
+		return coercion;
+	}
+	if (path != COERCION_PATH_RELABELTYPE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("argument \"%s\" of feature spec %s is of type %s, not %s", column->name,
+						spec->name, format_type_be(wanted), format_type_be(given)),
+				 errhint("Cast it to %s, or to %s[] for several rows.", format_type_be(wanted),
+						 format_type_be(wanted))));
+	return coercion;
+}
+
+/* Checks that an integer fits the column; all have the same form as Datums. */
+static Datum
+coerce_integer(SpecColumn *column, Datum value)
+{
+	int64		integer = (int64) value;
+
+	if ((column->type == INT2OID && (integer < PG_INT16_MIN || integer > PG_INT16_MAX)) ||
+		(column->type == INT4OID && (integer < PG_INT32_MIN || integer > PG_INT32_MAX)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("value %lld of argument \"%s\" is out of range for type %s",
+						(long long) integer, column->name, format_type_be(column->type))));
+	return value;
+}
+
+/* Coerces one value that is not NULL. */
+static Datum
+coerce_value(SpecColumn *column, Coercion *coercion, Datum value)
+{
+	Oid			input;
+	Oid			ioparam;
+
+	switch (coercion->kind)
+	{
+		case COERCE_INTEGER:
+			return coerce_integer(column, value);
+		case COERCE_LITERAL:
+			getTypeInputInfo(column->type, &input, &ioparam);
+			return OidInputFunctionCall(input, DatumGetCString(value), ioparam, column->typmod);
+		case COERCE_FUNCTION:
+			if (coercion->nargs == 1)
+				return OidFunctionCall1Coll(coercion->function, column->collation, value);
+			return OidFunctionCall3Coll(coercion->function, column->collation, value,
+										Int32GetDatum(-1), BoolGetDatum(false));
+		default:
+			return value;
+	}
+}
+
+/* Takes an argument that is one value. */
+static void
+take_value(Spec *spec, int arg, RequestColumn *column, Oid given, NullableDatum *argument)
+{
+	Coercion	coercion = find_coercion(spec, arg, given);
+
+	column->is_single = true;
+	column->values = palloc_object(Datum);
+	column->nulls = palloc_object(bool);
+	column->nulls[0] = argument->isnull;
+	column->values[0] = argument->isnull ? (Datum) 0 :
+		coerce_value(&spec->columns[arg], &coercion, argument->value);
+}
+
+/* Takes an argument that is an array; returns the new number of rows. */
+static int
+take_array(Spec *spec, int arg, RequestColumn *column, Oid element, NullableDatum *argument,
+		   int nrows)
+{
+	Coercion	coercion = find_coercion(spec, arg, element);
+	ArrayType  *array;
+	int			length;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	if (argument->isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("array argument \"%s\" of feature spec %s must not be null",
+						spec->columns[arg].name, spec->name),
+				 errhint("Pass an empty array for no rows.")));
+	array = DatumGetArrayTypeP(argument->value);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("array argument \"%s\" of feature spec %s has %d dimensions",
+						spec->columns[arg].name, spec->name, ARR_NDIM(array)),
+				 errhint("Pass an array of one dimension, one element a row.")));
+	get_typlenbyvalalign(element, &typlen, &typbyval, &typalign);
+	deconstruct_array(array, element, typlen, typbyval, typalign, &column->values,
+					  &column->nulls, &length);
+	column->is_single = length == 1;
+	for (int i = 0; coercion.kind != COERCE_NOTHING && i < length; i++)
+	{
+		if (!column->nulls[i])
+			column->values[i] = coerce_value(&spec->columns[arg], &coercion, column->values[i]);
+	}
+	return combine_lengths(nrows, length);
+}
+
+/*
+ * Makes a request of the arguments from number first on.  It lives in the
+ * current memory context and may point into the arguments.
+ */
+LookupRequest *
+request_from_arguments(FunctionCallInfo fcinfo, Spec *spec, int first, TimestampTz as_of)
+{
+	LookupRequest *request = palloc0_object(LookupRequest);
+	int			nrows = -1;
+
+	if (get_fn_expr_variadic(fcinfo->flinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("arguments of a lookup cannot be passed as a VARIADIC array"),
+				 errhint("Pass each argument by itself.")));
+	if (PG_NARGS() - first != spec->nargs)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("feature spec %s takes %d arguments, not %d", spec->name, spec->nargs,
+						PG_NARGS() - first),
+				 errhint("Its arguments are: %s.", argument_list(spec))));
+
+	request->as_of = as_of;
+	request->columns = palloc0_array(RequestColumn, spec->nargs);
+	for (int i = 0; i < spec->nargs; i++)
+	{
+		Oid			given = get_fn_expr_argtype(fcinfo->flinfo, first + i);
+		NullableDatum *argument = &fcinfo->args[first + i];
+		Oid			element = given == spec->columns[i].type ? InvalidOid : get_element_type(given);
+
+		if (OidIsValid(element))
+			nrows = take_array(spec, i, &request->columns[i], element, argument, nrows);
+		else
+			take_value(spec, i, &request->columns[i], given, argument);
+	}
+	request->nrows = nrows < 0 ? 1 : nrows;
+	return request;
+}

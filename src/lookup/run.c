@@ -1,0 +1,450 @@
+/*
+ * run.c
+ *	  The run of a lookup: locks, chunks, items.
+ *
+ * Tables are locked first; then the spec is known to describe them, for a
+ * change would have had to wait or has already told us so.  Relations are
+ * opened for one call only.  A chunk is probed item by item; if what it finds
+ * outgrows work_mem the chunk is cut in half and probed again, so that the
+ * memory of a lookup is bounded whatever the size of its request.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "executor/instrument.h"
+#include "miscadmin.h"
+#include "utils/date.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "lookup/lookup.h"
+#include "compat.h"
+
+/* Rows probed together: enough to sort keys by, few enough to stay in cache. */
+#define CHUNK_ROWS 1024
+
+/* T in the type of an item's event time: the bound of "event time <= T". */
+Datum
+time_bound(SpecItem *item, TimestampTz as_of)
+{
+	DateADT		date;
+
+	if (item->time_type != DATEOID)
+		return TimestampTzGetDatum(as_of);
+	if (TIMESTAMP_IS_NOBEGIN(as_of))
+		DATE_NOBEGIN(date);
+	else if (TIMESTAMP_IS_NOEND(as_of))
+		DATE_NOEND(date);
+	else
+		date = as_of / USECS_PER_DAY - (as_of % USECS_PER_DAY < 0 ? 1 : 0);
+	return DateADTGetDatum(date);
+}
+
+/* An event time as a timestamp; a date is its midnight, UTC. */
+static TimestampTz
+event_timestamp(SpecItem *item, Datum time)
+{
+	DateADT		date;
+	TimestampTz result;
+
+	if (item->time_type != DATEOID)
+		return DatumGetTimestampTz(time);
+	date = DatumGetDateADT(time);
+	if (DATE_IS_NOBEGIN(date))
+		TIMESTAMP_NOBEGIN(result);
+	else if (DATE_IS_NOEND(date) || date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
+		TIMESTAMP_NOEND(result);
+	else
+		result = (TimestampTz) date * USECS_PER_DAY;
+	return result;
+}
+
+/* Is an event older than the bound at T? */
+static bool
+is_older(TimestampTz as_of, TimestampTz event, int64 bound)
+{
+	int64		age;
+
+	if (TIMESTAMP_IS_NOBEGIN(event) || TIMESTAMP_IS_NOEND(as_of))
+		return event != as_of;
+	return pg_sub_s64_overflow(as_of, event, &age) || age > bound;
+}
+
+/* Opens a spec's tables; false if the spec changed meanwhile. */
+static bool
+open_tables(LookupRun *run)
+{
+	Spec	   *spec = run->spec;
+
+	run->items = palloc0(sizeof(ItemRun) * spec->nitems);
+	for (int i = 0; i < spec->nitems; i++)
+	{
+		run->items[i].item = &spec->items[i];
+		if (OidIsValid(spec->items[i].relid))
+			run->items[i].rel = table_open(spec->items[i].relid, AccessShareLock);
+	}
+	return spec->is_valid;
+}
+
+/* Closes the tables; their locks stay until the end of the transaction. */
+static void
+close_tables(LookupRun *run)
+{
+	for (int i = 0; i < run->spec->nitems; i++)
+	{
+		if (run->items[i].rel)
+			table_close(run->items[i].rel, NoLock);
+	}
+}
+
+/*
+ * Starts a lookup on the spec of this row type: locks what it reads and checks
+ * that the user may.  Errors: 42809 (not a spec), 42501 (no privilege), 55000
+ * (a table lost its unique key).
+ */
+LookupRun *
+lookup_open(Oid type)
+{
+	LookupRun  *run = palloc0(sizeof(LookupRun));
+
+	run->spec = spec_for_type(type);
+	while (!open_tables(run))
+	{
+		close_tables(run);
+		CHECK_FOR_INTERRUPTS();
+		run->spec = spec_for_type(type);
+	}
+	CheckPermissionsCompat(run->spec->rtes, run->spec->perminfos);
+
+	for (int i = 0; i < run->spec->nitems; i++)
+	{
+		ItemRun    *irun = &run->items[i];
+
+		if (!irun->rel)
+			continue;
+		if (!irun->item->access)
+			irun->item->access = access_for_item(run->spec, irun->item, irun->rel);
+		irun->reason = irun->item->access->reason;
+		irun->is_direct = irun->item->access->is_direct;
+		if (irun->is_direct)
+		{
+			const char *obstacle = access_obstacle(irun->item, irun->rel);
+
+			if (obstacle)
+			{
+				irun->reason = obstacle;
+				irun->is_direct = false;
+			}
+		}
+	}
+	return run;
+}
+
+/*
+ * What keeps a table from being used at T, or PRESENT: a first fill that is
+ * not done, or more lag than allowed.
+ */
+static LookupStatus
+table_status(LookupRun *run, ItemRun *irun)
+{
+	SpecItem   *item = irun->item;
+	bool		is_settled;
+
+	if (!item->is_published)
+		return item->max_lag >= 0 ? STATUS_STALE : STATUS_PRESENT;
+	if (item->known_ready && item->max_lag < 0 && !run->with_positions)
+		return STATUS_PRESENT;
+
+	irun->has_position = publication_position(item->relid, run->snapshot, &irun->applied_to,
+											  &is_settled);
+	if (!irun->has_position)
+		return STATUS_NOT_READY;
+	item->known_ready = is_settled;
+	if (item->max_lag >= 0 && is_older(run->request->as_of, irun->applied_to, item->max_lag))
+		return STATUS_STALE;
+	return STATUS_PRESENT;
+}
+
+/* Is an item the same for all rows, that is, are all its keys? */
+static bool
+item_is_constant(LookupRun *run, SpecItem *item)
+{
+	for (int k = 0; k < item->nkeys; k++)
+	{
+		int			column = item->keys[k].column;
+		int			giver = run->spec->columns[column].item;
+
+		if (run->request->overrides && run->request->overrides[column])
+			return false;
+		if (giver >= 0 ? !run->items[giver].is_constant :
+			!run->request->columns[column].is_single)
+			return false;
+	}
+	return OidIsValid(item->relid);
+}
+
+/*
+ * Sets up a run for its request.  Rows are then fetched with lookup_next; all
+ * of them see the snapshot of the calling statement.
+ */
+void
+lookup_start(LookupRun *run, LookupRequest *request)
+{
+	run->request = request;
+	run->snapshot = GetActiveSnapshot();
+	run->cxt = CurrentMemoryContext;
+	run->chunk_cxt = run->cxt;
+	if (request->nrows > 1)
+		run->chunk_cxt = AllocSetContextCreate(run->cxt, "featurestore lookup chunk",
+											   ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < run->spec->nitems; i++)
+	{
+		ItemRun    *irun = &run->items[i];
+
+		irun->is_constant = item_is_constant(run, irun->item);
+		if (irun->rel)
+			irun->table_status = table_status(run, irun);
+	}
+	run->row = -1;
+	row_begin(run);
+}
+
+/* Gives the columns of a probe without a usable row their defaults. */
+static void
+fill_missing(LookupRun *run, ItemRun *irun, int probe)
+{
+	SpecItem   *item = irun->item;
+	bool		may_default = irun->results[probe].status != STATUS_TOO_OLD;
+
+	for (int i = 0; i < item->ncolumns; i++)
+	{
+		SpecColumn *column = &run->spec->columns[item->first_column + i];
+		Size		at = (Size) probe * item->ncolumns + i;
+
+		irun->nulls[at] = !(may_default && column->has_default);
+		irun->values[at] = irun->nulls[at] ? (Datum) 0 : column->default_value;
+	}
+}
+
+/* What a row that was found counts as, given its event time. */
+static LookupStatus
+found_status(LookupRun *run, SpecItem *item, ProbeResult *result)
+{
+	TimestampTz as_of = run->request->as_of;
+
+	if (result->has_time && result->event_time > as_of)
+		return STATUS_TOO_OLD;
+	if (item->max_age >= 0 &&
+		(!result->has_time || is_older(as_of, result->event_time, item->max_age)))
+		return STATUS_OUTSIDE_MAX_AGE;
+	return STATUS_PRESENT;
+}
+
+/* Copies values that are not passed by value out of the page they are on. */
+static void
+copy_by_reference(Spec *spec, SpecItem *item, Datum *values, bool *nulls)
+{
+	Size		sizes[MaxTupleAttributeNumber];
+	Size		total = 0;
+	char	   *space;
+
+	for (int i = 0; i < item->ncolumns; i++)
+	{
+		SpecColumn *column = &spec->columns[item->first_column + i];
+
+		sizes[i] = 0;
+		if (!column->typbyval && !nulls[i])
+			sizes[i] = datumGetSize(values[i], false, column->typlen);
+		total += MAXALIGN(sizes[i]);
+	}
+	if (total == 0)
+		return;
+	space = palloc(total);
+	for (int i = 0; i < item->ncolumns; i++)
+	{
+		if (sizes[i] == 0)
+			continue;
+		memcpy(space, DatumGetPointer(values[i]), sizes[i]);
+		values[i] = PointerGetDatum(space);
+		space += MAXALIGN(sizes[i]);
+	}
+}
+
+/*
+ * Keeps what a probe found: the columns at attnos, or, without attnos, the
+ * first ones, and the row's event time.
+ */
+void
+keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls,
+		   AttrNumber *attnos, Datum time, bool time_is_null)
+{
+	SpecItem   *item = irun->item;
+	ProbeResult *result = &irun->results[probe];
+	Datum	   *kept = irun->values + (Size) probe * item->ncolumns;
+	bool	   *kept_nulls = irun->nulls + (Size) probe * item->ncolumns;
+
+	result->has_time = !time_is_null;
+	if (result->has_time)
+		result->event_time = event_timestamp(item, time);
+	result->status = found_status(run, item, result);
+	irun->nfound++;
+	if (result->status != STATUS_PRESENT)
+	{
+		fill_missing(run, irun, probe);
+		return;
+	}
+	for (int i = 0; i < item->ncolumns; i++)
+	{
+		int			from = attnos ? attnos[i] - 1 : i;
+
+		kept[i] = values[from];
+		kept_nulls[i] = nulls[from];
+	}
+	copy_by_reference(run->spec, item, kept, kept_nulls);
+}
+
+/* Allocates results, all missing until found. */
+static void
+prepare_results(LookupRun *run, ItemRun *irun)
+{
+	int			n = irun->keys.nprobes + 1;
+	int			ncolumns = irun->item->ncolumns;
+	LookupStatus status = irun->table_status == STATUS_PRESENT ?
+		STATUS_NOT_FOUND : irun->table_status;
+
+	irun->values = palloc_array(Datum, (Size) n * ncolumns);
+	irun->nulls = palloc_array(bool, (Size) n * ncolumns);
+	irun->results = palloc0_array(ProbeResult, n);
+	for (int probe = 0; probe < n; probe++)
+		irun->results[probe].status = status;
+}
+
+/* Probes a lookup's table for the chunk. */
+static void
+run_lookup(LookupRun *run, ItemRun *irun)
+{
+	if (irun->table_status == STATUS_PRESENT)
+		gather_keys(run, irun);
+	else
+	{
+		irun->keys.nprobes = 0;
+		irun->keys.row_probe = palloc0_array(int, irun->is_constant ? 1 : run->chunk_rows);
+	}
+	prepare_results(run, irun);
+	if (irun->keys.nprobes > 0)
+	{
+		if (irun->is_direct && !probe_index(run, irun))
+		{
+			irun->is_direct = false;
+			irun->reason = "index is too young for the snapshot";
+		}
+		if (!irun->is_direct)
+			probe_sql(run, irun);
+		irun->nprobes += irun->keys.nprobes;
+	}
+	for (int probe = 0; probe <= irun->keys.nprobes; probe++)
+	{
+		if (irun->results[probe].status == STATUS_NOT_FOUND ||
+			irun->table_status != STATUS_PRESENT)
+			fill_missing(run, irun, probe);
+	}
+}
+
+/* Runs one item over the chunk, in the memory of the chunk or of the call. */
+static void
+run_item(LookupRun *run, ItemRun *irun)
+{
+	MemoryContext old;
+
+	if (irun->is_constant && irun->is_done)
+		return;
+	old = MemoryContextSwitchTo(irun->is_constant ? run->cxt : run->chunk_cxt);
+	if (!irun->rel)
+		row_compute_early(run, irun);
+	else
+		run_lookup(run, irun);
+	irun->is_done = true;
+	MemoryContextSwitchTo(old);
+}
+
+/* The same, with time and buffers counted. */
+static void
+run_item_counted(LookupRun *run, ItemRun *irun)
+{
+	BufferUsage before = pgBufferUsage;
+	instr_time	start;
+	instr_time	end;
+
+	INSTR_TIME_SET_CURRENT(start);
+	run_item(run, irun);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_ACCUM_DIFF(irun->time, end, start);
+	irun->buffers += pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read -
+		before.shared_blks_hit - before.shared_blks_read;
+}
+
+/* Has the chunk outgrown its memory, while it could be smaller? */
+static bool
+chunk_is_too_large(LookupRun *run)
+{
+	return run->chunk_rows > 1 &&
+		MemoryContextMemAllocated(run->chunk_cxt, true) > (Size) work_mem * 1024 / 2;
+}
+
+/* Runs the items over the next rows of the request; false when there are none. */
+static bool
+next_chunk(LookupRun *run)
+{
+	run->chunk_start += run->chunk_rows;
+	run->chunk_rows = Min(CHUNK_ROWS, run->request->nrows - run->chunk_start);
+	if (run->chunk_rows <= 0)
+		return false;
+
+	for (int i = 0; i < run->spec->nitems; i++)
+	{
+		if (i == 0 && run->chunk_cxt != run->cxt)
+			MemoryContextReset(run->chunk_cxt);
+		if (run->is_counted)
+			run_item_counted(run, &run->items[i]);
+		else
+			run_item(run, &run->items[i]);
+		if (run->chunk_cxt != run->cxt && chunk_is_too_large(run))
+		{
+			run->chunk_rows /= 2;
+			i = -1;
+		}
+	}
+	run->row = -1;
+	return true;
+}
+
+/*
+ * Moves to the next row of the request and fills the working row with it;
+ * false at the end.  The working row is good until the next call.
+ */
+bool
+lookup_next(LookupRun *run)
+{
+	if (++run->row >= run->chunk_rows)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!next_chunk(run))
+			return false;
+		run->row = 0;
+	}
+	row_fill(run, run->row);
+	return true;
+}
+
+/* Ends a lookup: what a slot or relation holds is let go of. */
+void
+lookup_close(LookupRun *run)
+{
+	row_end(run);
+	close_tables(run);
+}

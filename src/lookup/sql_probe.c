@@ -1,0 +1,233 @@
+/*
+ * sql_probe.c
+ *	  Probes a table by one set-based statement for all keys of a chunk.
+ *
+ * The path for whatever a plain index probe cannot serve: partitions,
+ * policies, foreign tables, views.  The statement joins the keys, passed as
+ * arrays, to the table; it is planned once, generically, since a plan made for
+ * the arrays of every call would cost more than the call.  It runs read-only,
+ * hence under the calling statement's snapshot and with the caller's rights.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "lookup/lookup.h"
+#include "compat.h"
+
+/* The default equality of a type, written so that no search_path matters. */
+static char *
+equality_operator(Oid type)
+{
+	Oid			operator = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple	tuple;
+	Form_pg_operator form;
+	char	   *result;
+
+	if (!OidIsValid(operator))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("could not identify an equality operator for type %s",
+						format_type_be(type))));
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
+					  NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* "t.column" of the item's table. */
+static void
+append_column(StringInfo sql, SpecItem *item, AttrNumber attno)
+{
+	appendStringInfo(sql, "t.%s", quote_identifier(get_attname(item->relid, attno, false)));
+}
+
+/* "FROM table t WHERE keys match"; newest also: not after T, newest first. */
+static void
+append_source(StringInfo sql, SpecItem *item, Relation rel)
+{
+	ItemAccess *access = item->access;
+	ListCell   *lc;
+
+	appendStringInfo(sql, " FROM %s t WHERE ",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+												RelationGetRelationName(rel)));
+	for (int k = 0; k < item->nkeys; k++)
+	{
+		appendStringInfoString(sql, k ? " AND " : "");
+		append_column(sql, item, item->keys[k].attno);
+		appendStringInfo(sql, " %s k.k%d", equality_operator(access->key_types[k]), k);
+	}
+	if (!access->is_newest)
+		return;
+	appendStringInfoString(sql, " AND ");
+	append_column(sql, item, item->time_attno);
+	appendStringInfo(sql, " OPERATOR(pg_catalog.<=) $%d ORDER BY ", item->nkeys + 1);
+	append_column(sql, item, item->time_attno);
+	appendStringInfoString(sql, " DESC");
+	foreach(lc, access->tiebreak)
+	{
+		appendStringInfoString(sql, ", ");
+		append_column(sql, item, lfirst_int(lc));
+		appendStringInfoString(sql, " DESC");
+	}
+	appendStringInfoString(sql, " LIMIT 1");
+}
+
+/*
+ * The statement: position of the key, columns, event time (or NULL).  The
+ * arrays are parameters $1.., T is the one after.
+ */
+static char *
+probe_statement(SpecItem *item, Relation rel)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT k.n, f.* FROM ROWS FROM (");
+	for (int k = 0; k < item->nkeys; k++)
+		appendStringInfo(&sql, "%spg_catalog.unnest($%d)", k ? ", " : "", k + 1);
+	appendStringInfoString(&sql, ") WITH ORDINALITY AS k(");
+	for (int k = 0; k < item->nkeys; k++)
+		appendStringInfo(&sql, "k%d, ", k);
+	appendStringInfoString(&sql, "n) CROSS JOIN LATERAL (SELECT ");
+	for (int i = 0; i < item->ncolumns; i++)
+	{
+		append_column(&sql, item, item->attnos[i]);
+		appendStringInfo(&sql, " AS c%d, ", i);
+	}
+	if (item->time_attno)
+		append_column(&sql, item, item->time_attno);
+	else
+		appendStringInfoString(&sql, "NULL::pg_catalog.int4");
+	appendStringInfoString(&sql, " AS event_time");
+	append_source(&sql, item, rel);
+	appendStringInfoString(&sql, ") AS f");
+	return sql.data;
+}
+
+/* Does the plan read the table we hold, rather than one that took its name? */
+static bool
+plan_reads(SPIPlanPtr plan, Oid relid)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return list_member_oid(source->relationOids, relid);
+}
+
+/* Reset callback of the spec's memory context. */
+static void
+free_plan(void *plan)
+{
+	SPI_freeplan(plan);
+}
+
+/* Prepares the statement; the plan lives as long as the spec. */
+static SPIPlanPtr
+prepare_probe(LookupRun *run, SpecItem *item, Relation rel)
+{
+	ItemAccess *access = item->access;
+	Oid			types[INDEX_MAX_KEYS + 1];
+	MemoryContextCallback *callback;
+	SPIPlanPtr	plan;
+
+	for (int k = 0; k < item->nkeys; k++)
+		types[k] = get_array_type(access->key_types[k]);
+	types[item->nkeys] = item->time_type;
+	plan = SPI_prepare_cursor(probe_statement(item, rel),
+							  item->nkeys + (access->is_newest ? 1 : 0), types,
+							  CURSOR_OPT_GENERIC_PLAN);
+	if (!plan)
+		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
+	if (!plan_reads(plan, item->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("%s: table was renamed during the lookup", item->name),
+				 errhint("Try again.")));
+	callback = MemoryContextAlloc(run->spec->cxt, sizeof(MemoryContextCallback));
+	callback->func = free_plan;
+	callback->arg = plan;
+	SPI_keepplan(plan);
+	MemoryContextRegisterResetCallback(run->spec->cxt, callback);
+	return plan;
+}
+
+/* The arguments: an array for each key, and T. */
+static void
+bind_keys(LookupRun *run, ItemRun *irun, Datum *arguments)
+{
+	SpecItem   *item = irun->item;
+	int			n = irun->keys.nprobes;
+	Datum	   *column = palloc(sizeof(Datum) * n);
+
+	for (int k = 0; k < item->nkeys; k++)
+	{
+		Oid			type = item->access->key_types[k];
+		int16		length;
+		bool		byval;
+		char		align;
+
+		for (int i = 0; i < n; i++)
+			column[i] = irun->keys.values[(Size) i * item->nkeys + k];
+		get_typlenbyvalalign(type, &length, &byval, &align);
+		arguments[k] = PointerGetDatum(construct_array(column, n, type, length, byval, align));
+	}
+	arguments[item->nkeys] = time_bound(item, run->request->as_of);
+}
+
+/* Keeps one row of the result; its key must not have had one before. */
+static void
+keep_row(LookupRun *run, ItemRun *irun, HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls)
+{
+	SpecItem   *item = irun->item;
+	int			probe;
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	probe = (int) DatumGetInt64(values[0]) - 1;
+	if (irun->results[probe].status != STATUS_NOT_FOUND)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("%s: more than one row has the same key", item->name),
+				 errdetail("Relation \"%s\" has no unique index that would rule this out.",
+						   RelationGetRelationName(irun->rel))));
+	keep_found(run, irun, probe, values + 1, nulls + 1, NULL, values[item->ncolumns + 1],
+			   nulls[item->ncolumns + 1] || !item->time_attno);
+}
+
+/* Probes the table for all keys of an item. */
+void
+probe_sql(LookupRun *run, ItemRun *irun)
+{
+	SpecItem   *item = irun->item;
+	MemoryContext kept = CurrentMemoryContext;
+	Datum		arguments[INDEX_MAX_KEYS + 1];
+	Datum	   *values = palloc(sizeof(Datum) * (item->ncolumns + 2));
+	bool	   *nulls = palloc(sizeof(bool) * (item->ncolumns + 2));
+
+	bind_keys(run, irun, arguments);
+	SPI_connect();
+	if (!item->access->plan)
+		item->access->plan = prepare_probe(run, item, irun->rel);
+	if (SPI_execute_plan(item->access->plan, arguments, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan failed");
+
+	MemoryContextSwitchTo(kept);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		keep_row(run, irun, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+	SPI_finish();
+	MemoryContextSwitchTo(kept);
+}

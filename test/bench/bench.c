@@ -1,0 +1,422 @@
+/*
+ * bench.c
+ *	  How fast lookups are, beside a hand-written join and beside Redis.
+ *
+ * Usage: bench REDIS_SOCKET USERS ITEMS [--quick | --forms]; "run" calls it.
+ *
+ * Noise.  Absolute times say little on a shared machine, so only sides measured
+ * together are compared.  A group of sides is measured in rounds; in a round
+ * each side makes one small block of calls, one side after the other, in an
+ * order that rotates.  Whatever slows the machine for longer than a block thus
+ * slows all sides of a round alike, and the figure reported is the median over
+ * all rounds of what a round gives.  For the same reason server cost is the CPU
+ * time of the server process itself (schedstat), which other processes do not
+ * add to, rather than elapsed time; latency is reported beside it.  SELECT 1
+ * runs in the same rounds and stands for protocol and transaction; where cost
+ * "beyond SELECT 1" is compared, its block is subtracted in each round.  Every
+ * call asks for other random ids, so that no side finds the rows of another in
+ * the processor's cache.
+ *
+ * Client and servers, Redis too, are kept on one CPU.  A request is answered
+ * while its client waits, so little is lost by that; across CPUs each message
+ * costs an interrupt that in a virtual machine can take several times as long
+ * as the request itself, and whether it is needed is the scheduler's whim.
+ */
+#include "bench.h"
+#include "statements.h"
+
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SETTINGS "SET plan_cache_mode = force_generic_plan; SET jit = off; "
+#define MAX_SIDES 16
+#define WARM_UP_BLOCKS 10
+#define GROUP_LIMIT 40e6			/* microseconds; then a slow machine gets fewer rounds */
+#define lengthof(a) ((int) (sizeof(a) / sizeof((a)[0])))
+
+static int64_t users;
+static int64_t catalogue;
+static uint64_t seed = 88172645463325252ULL;
+
+void
+die(const char *fmt,...)
+{
+	va_list		ap;
+
+	va_start(ap, fmt);
+	fputs("bench: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	exit(1);
+}
+
+static uint64_t
+random_number(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	return seed ^= seed << 17;
+}
+
+void
+make_request(Request *r, int nitems)
+{
+	r->user = 1 + random_number() % users;
+	r->hour = random_number() % 24;
+	r->nitems = nitems;
+	for (int i = 0; i < nitems; i++)
+		r->items[i] = 1 + random_number() % catalogue;
+}
+
+/* Keeps a process on the last of the CPUs that we may use. */
+void
+keep_on_one_cpu(pid_t pid)
+{
+	static int	chosen = -1;
+	cpu_set_t	set;
+
+	if (chosen < 0 && sched_getaffinity(0, sizeof(set), &set) == 0)
+		for (int i = 0; i < CPU_SETSIZE; i++)
+			if (CPU_ISSET(i, &set))
+				chosen = i;
+	CPU_ZERO(&set);
+	CPU_SET(chosen, &set);
+	if (sched_setaffinity(pid, sizeof(set), &set) != 0)
+		die("cannot keep process %d on a CPU: it must be the benchmark's own", (int) pid);
+}
+
+static double
+microseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
+}
+
+static int
+compare_doubles(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* Sorts values. */
+static double
+quantile(double *values, int n, double q)
+{
+	qsort(values, n, sizeof(double), compare_doubles);
+	return values[(int) (q * (n - 1))];
+}
+
+/* ---- measuring ---- */
+
+/* One call: from its numbers to its answer in memory; gives microseconds. */
+static double
+timed_call(Side *s, const Request *r)
+{
+	static double out[MAX_ITEMS * MAX_COLUMNS];
+	double		start = microseconds();
+	PGresult   *res;
+
+	if (!s->sql)
+	{
+		redis_ask(r, out);
+		return microseconds() - start;
+	}
+	res = pg_send(s, r);
+	pg_decode(s, res, out);
+	start = microseconds() - start;
+	PQclear(res);
+	return start;
+}
+
+static void
+run_block(Side *s)
+{
+	static Request r;
+	double	   *latency = s->latency + s->ncalls;
+	double		cpu = s->backend ? backend_cpu(s->backend) : 0;
+
+	for (int i = 0; i < s->calls; i++)
+	{
+		make_request(&r, s->nitems);
+		latency[i] = timed_call(s, &r);
+	}
+	s->cpu[s->nblocks] = s->backend ? (backend_cpu(s->backend) - cpu) / s->calls : 0;
+	s->p50[s->nblocks++] = quantile(latency, s->calls, 0.5);
+	s->ncalls += s->calls;
+}
+
+static void
+measure(const char *what, Side *const *sides, int n, int rounds)
+{
+	double		start = microseconds();
+
+	for (int i = 0; i < n; i++)
+	{
+		Side	   *s = sides[i];
+
+		s->latency = realloc(s->latency, sizeof(double) * s->calls * (rounds + 1));
+		for (int b = 0; b < WARM_UP_BLOCKS; b++)
+		{
+			s->nblocks = s->ncalls = 0;
+			run_block(s);
+		}
+		s->nblocks = s->ncalls = 0;
+	}
+	for (int round = 0; round < rounds && microseconds() - start < GROUP_LIMIT; round++)
+		for (int i = 0; i < n; i++)
+			run_block(sides[(round + i) % n]);
+	fprintf(stderr, "measured %-20s %3d rounds, %5.1f s\n", what, sides[0]->nblocks, (microseconds() - start) / 1e6);
+}
+
+/* ---- figures: the median over the rounds ---- */
+
+typedef enum Figure
+{
+	CPU, LATENCY
+} Figure;
+
+static double
+block(const Side *s, Figure f, int round)
+{
+	if (!s)
+		return 0;
+	return f == CPU ? s->cpu[round] : s->p50[round];
+}
+
+/* s, less base if given; of against, less base, if given. */
+static double
+figure(Figure f, const Side *s, const Side *against, const Side *base)
+{
+	double		v[MAX_ROUNDS];
+
+	for (int i = 0; i < s->nblocks; i++)
+	{
+		v[i] = block(s, f, i) - block(base, f, i);
+		if (against)
+			v[i] /= block(against, f, i) - block(base, f, i);
+	}
+	return quantile(v, s->nblocks, 0.5);
+}
+
+static void
+print_header(const char *title)
+{
+	printf("\n%s\n%-34s %9s %9s %7s %9s  %s\n", title, "case", "ours", "theirs", "ratio", "target", "met");
+}
+
+static void
+print_case(const char *name, double ours, double theirs, double ratio, const char *sign, double target, double value)
+{
+	char		text[32] = "";
+	const char *met = "";
+
+	if (sign)
+	{
+		bool		ok = *sign == '<' ? value <= target : value >= target;
+
+		snprintf(text, sizeof(text), "%s= %.4g", sign, target);
+		met = ok ? "yes" : "NO";
+	}
+	printf("%-34s %9.1f %9.1f %7.2f %9s  %s\n", name, ours, theirs, ratio, text, met);
+}
+
+/* CPU of ours in terms of the join's; both less base. */
+static void
+report_cpu(const char *name, Side *ours, Side *join, Side *base, double target)
+{
+	double		ratio = figure(CPU, ours, join, base);
+
+	print_case(name, figure(CPU, ours, NULL, base), figure(CPU, join, NULL, base), ratio,
+			   target > 0 ? "<" : NULL, target, ratio);
+}
+
+/* How many times faster ours is than Redis. */
+static void
+report_redis(const char *name, Side *ours, Side *redis, double target)
+{
+	double		ratio = figure(LATENCY, redis, ours, NULL);
+
+	print_case(name, figure(LATENCY, ours, NULL, NULL), figure(LATENCY, redis, NULL, NULL), ratio,
+			   target > 0 ? ">" : NULL, target, ratio);
+}
+
+static void
+report_latency(Side *const *sides, int n)
+{
+	for (int i = 0; i < n; i++)
+		printf("  %-32s %9.1f %9.1f %9d\n", sides[i]->name, quantile(sides[i]->latency, sides[i]->ncalls, 0.5),
+			   quantile(sides[i]->latency, sides[i]->ncalls, 0.99), sides[i]->ncalls);
+}
+
+/* ---- the sides ---- */
+
+static Backend direct;
+static Backend by_spi;
+
+#define MATRIX "SELECT bench.ranker_matrix($1, $2, $3)"
+#define ITEM_MATRIX "SELECT bench.item_matrix($1)"
+
+static Side nothing = {"SELECT 1", "SELECT 1", "", DECODE_NONE, 1, 200, &direct};
+
+static Side join_1 = {"join, 1 item", single_forms[BEST_SINGLE], "uih", DECODE_NONE, 1, 200, &direct};
+static Side vector_1 = {"vector, 1 item", "SELECT * FROM bench.ranker_vectors($1, $2, $3)", "UIH", DECODE_VECTORS, 1, 200, &direct};
+static Side row_1 = {"typed row, 1 item", "SELECT * FROM bench.ranker($1, $2, $3)", "uih", DECODE_NONE, 1, 200, &direct};
+static Side matrix_1 = {"matrix, 1 item", MATRIX, "UIH", DECODE_MATRIX, 1, 200, &direct};
+
+static Side join_500 = {"join, 500 items", batch_forms[BEST_BATCH], "uIh", DECODE_NONE, 500, 10, &direct};
+static Side matrix_500 = {"matrix, 500 items", MATRIX, "UIH", DECODE_MATRIX, 500, 10, &direct};
+static Side rows_500 = {"typed rows, 500 items", "SELECT * FROM bench.ranker_batch($1, $2, $3)", "UIH", DECODE_NONE, 500, 10, &direct};
+static Side spi_500 = {"matrix, 500 items, SPI path", MATRIX, "UIH", DECODE_MATRIX, 500, 10, &by_spi};
+
+static Side items_1 = {"item features, 1 item", ITEM_MATRIX, "I", DECODE_MATRIX, 1, 200, &direct};
+static Side items_100 = {"item features, 100 items", ITEM_MATRIX, "I", DECODE_MATRIX, 100, 40, &direct};
+static Side items_500 = {"item features, 500 items", ITEM_MATRIX, "I", DECODE_MATRIX, 500, 10, &direct};
+static Side redis_1 = {.name = "Redis, 1 item", .nitems = 1, .calls = 200};
+static Side redis_100 = {.name = "Redis, 100 items", .nitems = 100, .calls = 40};
+static Side redis_500 = {.name = "Redis, 500 items", .nitems = 500, .calls = 10};
+
+/* What the items of a batch are compared with; never timed. */
+static Side item_join = {"item join", ITEM_JOIN, "I", DECODE_NONE, 500, 1, &direct};
+
+static Side *const singles[] = {&nothing, &join_1, &vector_1, &row_1, &matrix_1};
+static Side *const batches[] = {&join_500, &matrix_500, &rows_500, &spi_500};
+static Side *const against_redis_1[] = {&nothing, &items_1, &redis_1};
+static Side *const against_redis_100[] = {&items_100, &redis_100};
+static Side *const against_redis_500[] = {&items_500, &redis_500};
+
+static void
+prepare(Side *const *sides, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (sides[i]->sql)
+			pg_prepare(sides[i]);
+}
+
+static void
+prepare_all(const char *socket)
+{
+	Side	   *const more[] = {&item_join, &items_1, &items_100, &items_500};
+
+	backend_open(&direct, SETTINGS);
+	backend_open(&by_spi, SETTINGS "SET featurestore.enable_direct_lookup = off");
+	prepare(singles, lengthof(singles));
+	prepare(batches, lengthof(batches));
+	prepare(more, lengthof(more));
+	redis_open(socket);
+	redis_load(direct.conn);
+}
+
+static void
+verify_all(void)
+{
+	verify(&join_1, 2, singles + 2, lengthof(singles) - 2, users, catalogue);
+	verify(&join_500, 2, batches + 1, lengthof(batches) - 1, users, catalogue);
+	verify(&item_join, 1, against_redis_1 + 1, 2, users, catalogue);
+	verify(&item_join, 1, against_redis_100, 2, users, catalogue);
+	verify(&item_join, 1, against_redis_500, 2, users, catalogue);
+	fprintf(stderr, "verified: all sides give the same values\n");
+}
+
+static void
+measure_all(int rounds)
+{
+	measure("1 user + 1 item", singles, lengthof(singles), rounds);
+	measure("1 user + 500 items", batches, lengthof(batches), rounds);
+	measure("1 item, Redis", against_redis_1, lengthof(against_redis_1), rounds);
+	measure("100 items, Redis", against_redis_100, lengthof(against_redis_100), rounds);
+	measure("500 items, Redis", against_redis_500, lengthof(against_redis_500), rounds);
+}
+
+static void
+report_all(void)
+{
+	double		beyond;
+
+	print_header("Server CPU, microseconds a call; theirs: the join written by hand");
+	report_cpu("1 user + 1 item, vector *", &vector_1, &join_1, &nothing, 0.45);
+	report_cpu("1 user + 1 item, typed row *", &row_1, &join_1, &nothing, 0.75);
+	report_cpu("1 user + 1 item, matrix *", &matrix_1, &join_1, &nothing, 0);
+	report_cpu("1 user + 500 items, matrix", &matrix_500, &join_500, NULL, 0.3);
+	report_cpu("1 user + 500 items, typed rows", &rows_500, &join_500, NULL, 0.95);
+	report_cpu("1 user + 500 items, SPI path", &spi_500, &join_500, NULL, 0);
+	printf("* beyond SELECT 1, which takes %.1f; the SPI path costs %.2f times the direct one\n",
+		   figure(CPU, &nothing, NULL, NULL), figure(CPU, &spi_500, &matrix_500, NULL));
+
+	print_header("Latency p50, microseconds, client to client, 10 features an item; theirs: Redis");
+	report_redis("500 items", &items_500, &redis_500, 3);
+	report_redis("100 items", &items_100, &redis_100, 2);
+	report_redis("1 item", &items_1, &redis_1, 0);
+	beyond = figure(LATENCY, &items_1, NULL, &nothing);
+	print_case("1 item beyond SELECT 1", beyond, figure(LATENCY, &nothing, NULL, NULL),
+			   figure(LATENCY, &items_1, &nothing, NULL), "<", 25, beyond);
+
+	printf("\nLatency of all calls, microseconds\n  %-32s %9s %9s %9s\n", "", "p50", "p99", "calls");
+	report_latency(singles, lengthof(singles));
+	report_latency(batches, lengthof(batches));
+	report_latency(against_redis_1 + 1, 2);
+	report_latency(against_redis_100, 2);
+	report_latency(against_redis_500, 2);
+}
+
+/* Measures every form of a join; base, if given, is subtracted. */
+static void
+measure_forms(const Side *like, const char *const *forms, int n, Side *base, int rounds)
+{
+	static char names[MAX_SIDES][32];
+	Side	   *sides[MAX_SIDES + 1];
+
+	for (int i = 0; i < n; i++)
+	{
+		sides[i] = malloc(sizeof(Side));
+		*sides[i] = *like;
+		snprintf(names[i], sizeof(names[i]), "%s, form %d", like->name, i);
+		sides[i]->name = strdup(names[i]);
+		sides[i]->sql = forms[i];
+	}
+	prepare(sides, n);
+	sides[n] = base;
+	measure(like->name, sides, base ? n + 1 : n, rounds);
+	for (int i = 0; i < n; i++)
+		printf("%-30s %9.1f us CPU, %5.2f of form 0\n", sides[i]->name, figure(CPU, sides[i], NULL, base),
+			   figure(CPU, sides[i], sides[0], base));
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *mode = argc > 4 ? argv[4] : "";
+	int			rounds = strcmp(mode, "--quick") == 0 ? 10 : 200;
+
+	if (argc < 4)
+		die("usage: bench REDIS_SOCKET USERS ITEMS [--quick | --forms]");
+	users = atoll(argv[2]);
+	catalogue = atoll(argv[3]);
+	keep_on_one_cpu(getpid());
+	if (strcmp(mode, "--forms") == 0)
+	{
+		backend_open(&direct, SETTINGS);
+		pg_prepare(&nothing);
+		measure_forms(&join_1, single_forms, NFORMS(single_forms), &nothing, rounds);
+		measure_forms(&join_500, batch_forms, NFORMS(batch_forms), NULL, rounds);
+		return 0;
+	}
+	prepare_all(argv[1]);
+	verify_all();
+	measure_all(rounds);
+	report_all();
+	backend_close(&direct);
+	backend_close(&by_spi);
+	redis_close();
+	return 0;
+}

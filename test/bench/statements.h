@@ -1,0 +1,69 @@
+/*
+ * statements.h
+ *	  The statements that are compared.
+ *
+ * A form is one way to write the join by hand; "bench --forms" measures all.
+ */
+#ifndef STATEMENTS_H
+#define STATEMENTS_H
+
+#define USER_COLUMNS "u0, u1, u2, u3, u4, u5, u6, u7, u8, u9"
+#define SESSION_COLUMNS "s0, s1, s2, s3, s4, s5, s6, s7, s8, s9"
+#define ITEM_COLUMNS "i0, i1, i2, i3, i4, i5, i6, i7, i8, i9"
+#define OUTPUTS USER_COLUMNS ", " SESSION_COLUMNS ", " ITEM_COLUMNS ", $3::int4 AS hour"
+
+#define CAST4(p) p "0::float4, " p "1::float4, " p "2::float4, " p "3::float4, " p "4::float4, " \
+	p "5::float4, " p "6::float4, " p "7::float4, " p "8::float4, "
+#define VECTOR "ARRAY[" CAST4("u") "u9::int::float4, " CAST4("s") "s9::int::float4, " CAST4("i") "i9::float4, " \
+	"$3::int4::float4]"
+
+#define NEWEST_SESSION \
+	"LEFT JOIN LATERAL (SELECT " SESSION_COLUMNS " FROM bench.sessions WHERE user_id = $1 " \
+	"AND window_start <= now() ORDER BY window_start DESC LIMIT 1) s ON true "
+#define SESSION_OF_MAX \
+	"LEFT JOIN bench.sessions s ON s.user_id = $1 AND s.window_start = (SELECT max(window_start) " \
+	"FROM bench.sessions WHERE user_id = $1 AND window_start <= now()) "
+#define ITEM_ARRAYS \
+	"array_agg(i0), array_agg(i1), array_agg(i2), array_agg(i3), array_agg(i4), " \
+	"array_agg(i5), array_agg(i6), array_agg(i7), array_agg(i8), array_agg(i9)"
+#define ONE "(SELECT) one "
+#define USER "LEFT JOIN bench.users u ON u.user_id = $1 "
+#define PROFILE "(SELECT " USER_COLUMNS ", " SESSION_COLUMNS " FROM " ONE USER NEWEST_SESSION "OFFSET 0) p "
+#define REQUESTED "unnest($2::bigint[]) WITH ORDINALITY r(item_id, n) "
+#define ITEM_OF_R "LEFT JOIN bench.items i ON i.item_id = r.item_id "
+
+#define KEYS "$1::bigint AS user_id, $2::bigint AS item_id, "
+#define KEYS_OF_R "$1::bigint AS user_id, r.item_id, "
+
+static const char *const single_forms[] = {
+	"SELECT " KEYS OUTPUTS " FROM " ONE USER NEWEST_SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
+	"SELECT " KEYS OUTPUTS " FROM " ONE USER SESSION_OF_MAX "LEFT JOIN bench.items i ON i.item_id = $2",
+	"SELECT k.user_id, k.item_id, " OUTPUTS " FROM (VALUES ($1::bigint, $2::bigint)) k(user_id, item_id) "
+	"LEFT JOIN bench.users u USING (user_id) LEFT JOIN LATERAL (SELECT " SESSION_COLUMNS " FROM bench.sessions "
+	"WHERE user_id = k.user_id AND window_start <= now() ORDER BY window_start DESC LIMIT 1) s ON true "
+	"LEFT JOIN bench.items i USING (item_id)",
+	"SELECT " KEYS OUTPUTS " FROM " ONE "LEFT JOIN bench.items i ON i.item_id = $2 " NEWEST_SESSION USER,
+	"SELECT " VECTOR " FROM " ONE USER NEWEST_SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
+};
+
+static const char *const batch_forms[] = {
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " REQUESTED USER NEWEST_SESSION ITEM_OF_R "ORDER BY r.n",
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R "ORDER BY r.n",
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R,
+	"WITH p AS MATERIALIZED (SELECT * FROM " PROFILE ") "
+	"SELECT " KEYS_OF_R OUTPUTS " FROM p CROSS JOIN " REQUESTED ITEM_OF_R,
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " REQUESTED USER NEWEST_SESSION ITEM_OF_R,
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN (SELECT * FROM " REQUESTED "ORDER BY n OFFSET 0) r " ITEM_OF_R,
+	"SELECT " VECTOR " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R,
+	"SELECT p.*, a.*, $3::int4 AS hour FROM " PROFILE "CROSS JOIN (SELECT " ITEM_ARRAYS " FROM " REQUESTED ITEM_OF_R ") a",
+};
+
+#define BEST_SINGLE 3
+#define BEST_BATCH 2
+
+#define ITEM_JOIN \
+	"SELECT r.item_id, " ITEM_COLUMNS " FROM unnest($1::bigint[]) WITH ORDINALITY r(item_id, n) " ITEM_OF_R "ORDER BY r.n"
+
+#define NFORMS(forms) ((int) (sizeof(forms) / sizeof((forms)[0])))
+
+#endif							/* STATEMENTS_H */
