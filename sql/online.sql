@@ -29,7 +29,7 @@ BEGIN
 	END IF;
 	IF class.relkind NOT IN ('r', 'p') OR class.relpersistence = 't' THEN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
-			MESSAGE = format('"%s" cannot be an online table', online_table),
+			MESSAGE = format('%s cannot be an online table', online_table),
 			DETAIL = 'An online table is an ordinary or partitioned table that is not temporary.';
 	END IF;
 	IF NOT pg_has_role(class.relowner, 'USAGE') THEN
@@ -69,7 +69,7 @@ BEGIN
 	ORDER BY n LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_column',
-			MESSAGE = format('column "%s" of relation "%s" does not exist', bad, relation),
+			MESSAGE = format('column "%s" of relation %s does not exist', bad, relation),
 			DETAIL = format('It is given in %s.', argument);
 	END IF;
 END
@@ -211,13 +211,13 @@ BEGIN
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', online_table);
 	IF EXISTS (SELECT FROM featurestore.publication p WHERE p.relation = online_table) THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('table "%s" is published', online_table),
+			MESSAGE = format('table %s is published', online_table),
 			HINT = 'Give timeseries_column and ttl to publish_table.';
 	END IF;
 	IF NOT EXISTS (SELECT FROM pg_index WHERE indrelid = online_table AND indisunique AND indimmediate
 				   AND indisvalid AND indpred IS NULL AND indexprs IS NULL) THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('table "%s" has no unique key', online_table),
+			MESSAGE = format('table %s has no unique key', online_table),
 			HINT = 'Add a primary key over the columns it is looked up by.';
 	END IF;
 	PERFORM featurestore._check_timeseries_column(online_table, timeseries_column);
@@ -230,10 +230,10 @@ BEGIN
 		PERFORM featurestore._store_definition('online_table',
 			given || jsonb_build_object('relation', online_table::oid::text));
 	ELSIF defined = given THEN
-		RAISE NOTICE 'online table "%" is defined already, skipping', online_table;
+		RAISE NOTICE 'online table % is defined already, skipping', online_table;
 	ELSE
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
-			MESSAGE = format('online table "%s" is defined already, differently', online_table),
+			MESSAGE = format('online table %s is defined already, differently', online_table),
 			DETAIL = featurestore._difference(defined, given),
 			HINT = 'Call drop_online_table first; it keeps the table.';
 	END IF;
@@ -255,12 +255,12 @@ BEGIN
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', online_table);
 	IF EXISTS (SELECT FROM featurestore.publication p WHERE p.relation = online_table) THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('table "%s" is published', online_table),
+			MESSAGE = format('table %s is published', online_table),
 			HINT = 'Call unpublish_table first.';
 	END IF;
 	IF NOT EXISTS (SELECT FROM featurestore.online_table o WHERE o.relation = online_table) THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-			MESSAGE = format('table "%s" is not registered as an online table', online_table);
+			MESSAGE = format('table %s is not registered as an online table', online_table);
 	END IF;
 	PERFORM featurestore._remove_definition('online_table', online_table);
 END

@@ -101,7 +101,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_class WHERE oid = source AND relkind IN ('r', 'p', 'v', 'm', 'f')
 				   AND relpersistence <> 't') THEN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
-			MESSAGE = format('cannot publish from "%s"', source),
+			MESSAGE = format('cannot publish from %s', source),
 			DETAIL = 'A source is a table, view, materialized view or foreign table that is not temporary.';
 	END IF;
 END
@@ -127,12 +127,12 @@ BEGIN
 	WHERE attrelid = source AND attname = ANY (key) AND NOT attnotnull ORDER BY attnum LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('key column "%s" of source "%s" can be null', bad, source),
+			MESSAGE = format('key column "%s" of source %s can be null', bad, source),
 			HINT = format('Make it NOT NULL: ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', source, bad);
 	END IF;
 	IF featurestore._unique_index(source, key) IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('source "%s" has no unique index on (%s)', source, array_to_string(key, ', ')),
+			MESSAGE = format('source %s has no unique index on (%s)', source, array_to_string(key, ', ')),
 			DETAIL = 'The index must be over exactly these columns, immediate, and without predicate.',
 			HINT = 'Create the index, or give primary_key the columns that identify a row.';
 	END IF;
@@ -158,7 +158,7 @@ BEGIN
 	END IF;
 	IF key IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('source "%s" has no primary key', source),
+			MESSAGE = format('source %s has no primary key', source),
 			HINT = 'Give primary_key the columns that identify a row.';
 	END IF;
 	IF key = '{}' THEN
@@ -172,7 +172,7 @@ BEGIN
 	IF timeseries_column <> key[cardinality(key)] OR (timeseries_column IS NOT NULL AND cardinality(key) < 2) THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('timeseries column "%s" must be the last of at least two key columns', timeseries_column),
-			DETAIL = format('The key of source "%s" is (%s).', source, array_to_string(key, ', '));
+			DETAIL = format('The key of source %s is (%s).', source, array_to_string(key, ', '));
 	END IF;
 	RETURN key;
 END
@@ -287,7 +287,7 @@ BEGIN
 				   SELECT p.source FROM featurestore.publication p JOIN origin USING (relation))
 			   SELECT FROM origin WHERE relation = online_table) THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition',
-			MESSAGE = format('cannot publish "%s" to "%s"', source, online_table),
+			MESSAGE = format('cannot publish %s to %s', source, online_table),
 			DETAIL = CASE WHEN source = online_table THEN 'Source and online table are the same table.'
 					 ELSE 'The source is itself published from this table.' END;
 	END IF;
@@ -315,14 +315,14 @@ BEGIN
 	WHERE p.relation = online_table;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
-			MESSAGE = format('relation "%s" already exists', online_table),
+			MESSAGE = format('relation %s already exists', online_table),
 			DETAIL = 'It is not a published table.',
 			HINT = 'Choose another name for the online table, or drop the relation first.';
 	END IF;
 	PERFORM featurestore._check_online_table(online_table);
 	IF difference <> '' THEN
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
-			MESSAGE = format('table "%s" is published already, differently', online_table),
+			MESSAGE = format('table %s is published already, differently', online_table),
 			DETAIL = difference,
 			HINT = 'Drop the online table first, or choose another name.';
 	END IF;
@@ -345,7 +345,7 @@ DECLARE
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_class WHERE oid = publication.source) THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_table',
-			MESSAGE = format('the source of "%s" has been dropped', online_table),
+			MESSAGE = format('the source of %s has been dropped', online_table),
 			HINT = 'Call unpublish_table to keep the table as it is.';
 	END IF;
 
@@ -360,13 +360,13 @@ BEGIN
 	ORDER BY c.n LIMIT 1;
 	IF bad.lacking IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_column',
-			MESSAGE = format('column "%s" of relation "%s" does not exist any more', bad.name, bad.lacking),
-			DETAIL = format('Table "%s" is published with this column.', online_table),
+			MESSAGE = format('column "%s" of relation %s does not exist any more', bad.name, bad.lacking),
+			DETAIL = format('Table %s is published with this column.', online_table),
 			HINT = 'Restore the column, or drop the online table and publish it anew.';
 	ELSIF bad.name IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch',
 			MESSAGE = format('column "%s" has different types in source and online table', bad.name),
-			DETAIL = format('It is of type %s in "%s" and of type %s in "%s", or has another collation.',
+			DETAIL = format('It is of type %s in %s and of type %s in %s, or has another collation.',
 							bad.source_type, publication.source, bad.online_type, online_table),
 			HINT = format('Change one of them: ALTER TABLE ... ALTER COLUMN %I TYPE ...', bad.name);
 	END IF;
@@ -489,7 +489,7 @@ BEGIN
 	SELECT * INTO result FROM featurestore.publication p WHERE p.relation = online_table;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-			MESSAGE = format('table "%s" is not published', online_table),
+			MESSAGE = format('table %s is not published', online_table),
 			HINT = 'Publish a source to an online table with publish_table.';
 	END IF;
 	RETURN result;
@@ -520,7 +520,7 @@ BEGIN
 	PERFORM featurestore._check_syncable(publication);
 	IF featurestore._unique_index(online_table, publication.primary_key) IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('online table "%s" has no unique index on (%s) any more',
+			MESSAGE = format('online table %s has no unique index on (%s) any more',
 							 online_table, array_to_string(publication.primary_key, ', ')),
 			HINT = 'Add it again.';
 	END IF;
@@ -530,11 +530,11 @@ BEGIN
 	EXECUTE featurestore._merge_statement(publication) INTO result USING clock;
 	IF result.has_null THEN
 		RAISE EXCEPTION USING ERRCODE = 'not_null_violation',
-			MESSAGE = format('null value in key of source "%s"', publication.source),
+			MESSAGE = format('null value in key of source %s', publication.source),
 			DETAIL = format('There is a row with key (%s)=%s.', key, result.key);
 	ELSIF result.key IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'cardinality_violation',
-			MESSAGE = format('duplicate key in source "%s"', publication.source),
+			MESSAGE = format('duplicate key in source %s', publication.source),
 			DETAIL = format('There is more than one row with key (%s)=%s.', key, result.key);
 	END IF;
 
@@ -586,7 +586,7 @@ BEGIN
 		PERFORM featurestore._store_publication(publication, ttl);
 	ELSE
 		PERFORM featurestore._check_published(publication, ttl);
-		RAISE NOTICE 'table "%" is published already, skipping', publication.relation;
+		RAISE NOTICE 'table % is published already, skipping', publication.relation;
 	END IF;
 
 	/* also fills what was defined before, or in another cluster, and never filled here */
@@ -671,11 +671,11 @@ COMMENT ON FUNCTION featurestore.unpublish_table(regclass) IS 'forgets a publica
 /*
  * Brings online_table in step with its source, in the caller's transaction.
  * A second sync of the same table waits for the first; readers do not.  Runs
- * as the owner of the table.  Raises 42501 unless the caller owns it, 42704 if
- * it is not published, 42P01, 42703 and 42804 if its source has changed so
- * that it cannot be published, 21000 and 23502 for keys that are not unique or
- * have NULLs, and 40001 in a transaction whose snapshot is older than the last
- * sync.
+ * as the owner of the table, with the search path pg_catalog.  Raises 42501
+ * unless the caller owns it, 42704 if it is not published, 42P01, 42703 and
+ * 42804 if its source has changed so that it cannot be published, 21000 and
+ * 23502 for keys that are not unique or have NULLs, and 40001 in a transaction
+ * whose snapshot is older than the last sync.
  */
 CREATE PROCEDURE featurestore.sync(online_table regclass)
 	LANGUAGE sql

@@ -11,7 +11,6 @@
 
 #include "access/table.h"
 #include "fmgr.h"
-#include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
@@ -22,8 +21,6 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
-
-#include "compat.h"
 
 PG_FUNCTION_INFO_V1(canonical_filter);
 
