@@ -25,12 +25,13 @@ EXTRA_CLEAN = test/output
 # For compilers stricter than the ones tested: make WERROR=
 WERROR = -Werror
 
-PG_CPPFLAGS = -I$(srcdir)/src
+PG_CPPFLAGS = -I$(srcdir)/src -DFEATURESTORE_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra $(WERROR) -Wno-declaration-after-statement \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
-# A server built by gcc hands clang options and attributes that clang does not know
+# A server built by gcc hands clang options and attributes that clang does not know, and its
+# macros cast the type of walkers as core does
 PG_CFLAGS += $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option \
-	-Wno-ignored-optimization-argument -Wno-ignored-attributes)
+	-Wno-ignored-optimization-argument -Wno-ignored-attributes -Wno-cast-function-type-strict)
 
 # The newest server that has its headers, else whatever PATH has.  There may be none yet:
 # test, demo and bench install one.

@@ -214,9 +214,12 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._lookup_outputs(text, regclass, jsonb, jsonb, text) IS 'internal: outputs of a lookup';
 
-/* Defaults of a lookup as text by output, checked against the outputs' types. */
+/*
+ * Defaults of a lookup as text by output, checked against the outputs' types.
+ * The text is one that means the same in every session.
+ */
 CREATE FUNCTION featurestore._lookup_defaults(label text, outputs jsonb, default_values jsonb) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1
 	AS $$
 DECLARE
 	defaults jsonb := '{}';
@@ -506,12 +509,16 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._order_items(jsonb, jsonb) IS 'internal: the order in which the items of a spec run';
 
-/* The innermost level of the view: typed NULLs for the request. */
+/*
+ * The innermost level of the view: typed NULLs for the request.  Types are
+ * without modifiers: a key is compared and given back as it was requested, not
+ * as it would be stored.
+ */
 CREATE FUNCTION featurestore._request_level(arguments jsonb) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 	SELECT format('SELECT %s, NULL::pg_catalog.timestamptz AS as_of', string_agg(
-		format('NULL::%s%s AS %I', a->>'type', ' COLLATE ' || (a->>'coll'), a->>'name'), ', ' ORDER BY n))
+		format('NULL::%s%s AS %I', format_type((a->>'type')::regtype, -1), ' COLLATE ' || (a->>'coll'), a->>'name'), ', ' ORDER BY n))
 	FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n)
 $$;
 COMMENT ON FUNCTION featurestore._request_level(jsonb) IS 'internal: innermost level of a spec''s view';

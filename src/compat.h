@@ -30,6 +30,14 @@
 #define RelationOwnercheckCompat(relid, roleid) pg_class_ownercheck(relid, roleid)
 #endif
 
+/* 16 has one privilege check for most kinds of objects */
+#if PG_VERSION_NUM >= 160000
+#define FunctionAclcheckCompat(funcid, roleid) \
+	object_aclcheck(ProcedureRelationId, funcid, roleid, ACL_EXECUTE)
+#else
+#define FunctionAclcheckCompat(funcid, roleid) pg_proc_aclcheck(funcid, roleid, ACL_EXECUTE)
+#endif
+
 /* 18 asks whether a deferrable primary key will do */
 #if PG_VERSION_NUM >= 180000
 #define RelationGetPrimaryKeyIndexCompat(rel) RelationGetPrimaryKeyIndex(rel, false)
@@ -88,6 +96,13 @@ SetSelectPermissionCompat(List *perminfos, RangeTblEntry *rte, Bitmapset *column
 #define MyLocalTransactionIdCompat (MyProc->vxid.lxid)
 #else
 #define MyLocalTransactionIdCompat (MyProc->lxid)
+#endif
+
+/* 16 renamed what says where a relation is stored */
+#if PG_VERSION_NUM >= 160000
+#define RelationGetLocatorCompat(rel) ((rel)->rd_locator)
+#else
+#define RelationGetLocatorCompat(rel) ((rel)->rd_node)
 #endif
 
 /* 18 lets a module tell its name and version */

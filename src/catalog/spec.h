@@ -97,6 +97,8 @@ typedef struct Spec
 
 	int			nitems;
 	SpecItem   *items;
+	List	   *functions;		/* that expressions call */
+	Oid			user;			/* was last found to have the right to call them */
 	bool		has_expressions;
 	bool		has_late_expressions;
 

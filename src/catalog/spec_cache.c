@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -120,9 +121,31 @@ bury(Spec *spec)
 }
 
 /*
+ * Checks that the user may call the functions of a spec's expressions, when
+ * that is another than last time: what is cached of expressions has been
+ * checked for the user it was made for.  A revoked right invalidates the spec.
+ */
+static void
+check_functions(Spec *spec)
+{
+	ListCell   *lc;
+
+	if (spec->user == GetUserId())
+		return;
+	foreach(lc, spec->functions)
+	{
+		AclResult	result = FunctionAclcheckCompat(lfirst_oid(lc), GetUserId());
+
+		if (result != ACLCHECK_OK)
+			aclcheck_error(result, OBJECT_FUNCTION, get_func_name(lfirst_oid(lc)));
+	}
+	spec->user = GetUserId();
+}
+
+/*
  * The compiled spec whose row type this is.  Raises 42809 when it is not the
- * type of a spec.  The result is good until the end of the transaction, though
- * its is_valid may turn false.
+ * type of a spec, 42501 when the user may not call its functions.  The result
+ * is good until the end of the transaction, though its is_valid may turn false.
  */
 Spec *
 spec_for_type(Oid type)
@@ -133,7 +156,10 @@ spec_for_type(Oid type)
 	bool		found;
 
 	if (entry && entry->spec && entry->spec->is_valid)
+	{
+		check_functions(entry->spec);
 		return entry->spec;
+	}
 
 	before = invalidations;
 	spec = spec_load(type);

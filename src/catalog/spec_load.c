@@ -19,6 +19,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
@@ -35,6 +36,9 @@
 
 #include "catalog/spec.h"
 #include "compat.h"
+
+/* Longest array output that can be declared */
+#define MAX_ARRAY_LENGTH 999999
 
 /* A level of the view: the subquery below it, and the table it joins. */
 typedef struct Level
@@ -89,13 +93,29 @@ read_level(Spec *spec, Query *query)
 	return level;
 }
 
-/* The value of a key of a json object, or NULL if absent or null. */
+/*
+ * The value of a key of a json object, or NULL if absent or null, or if there
+ * is no object: the owner of a view can store any json for it.
+ */
 static JsonbValue *
 json_get(JsonbContainer *object, const char *key)
 {
-	JsonbValue *value = getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
+	JsonbValue *value = NULL;
 
+	if (object && JsonContainerIsObject(object))
+		value = getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
 	return value && value->type != jbvNull ? value : NULL;
+}
+
+/* A string of a json object, or NULL. */
+static char *
+json_get_string(JsonbContainer *object, const char *key)
+{
+	JsonbValue *value = json_get(object, key);
+
+	if (!value || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
 /* An integer of a json object, or the value given if absent. */
@@ -126,7 +146,18 @@ json_array_has(JsonbContainer *array, const char *name)
 
 	value.val.string.val = (char *) name;
 	value.val.string.len = strlen(name);
-	return array && findJsonbValueFromContainer(array, JB_FARRAY, &value) != NULL;
+	return array && JsonContainerIsArray(array) &&
+		findJsonbValueFromContainer(array, JB_FARRAY, &value) != NULL;
+}
+
+/* Element n of a json array that is an object, or NULL. */
+static JsonbContainer *
+json_array_object(JsonbContainer *array, int n)
+{
+	JsonbValue *value = getIthJsonbValueFromContainer(array, n);
+
+	return value && value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) ?
+		value->val.binary.data : NULL;
 }
 
 /* Interval in microseconds; months never get into the catalog. */
@@ -160,6 +191,37 @@ plain_var(Node *node)
 	return node && IsA(node, Var) ? (Var *) node : NULL;
 }
 
+/* Is this the lookup's time, as it is or as a date? */
+static bool
+is_as_of(Spec *spec, Level *level, Node *node)
+{
+	List	   *vars = pull_var_clause(node, 0);
+	Var		   *var = list_length(vars) == 1 ? linitial(vars) : NULL;
+
+	return var && var->varno == level->below_rti && var->varattno == spec->nargs + 1;
+}
+
+/* A key the parser converts, to find an operator, cannot be probed by. */
+static void
+refuse_conversion(Spec *spec, SpecItem *item, Level *level, OpExpr *op)
+{
+	List	   *lefts = pull_var_clause(linitial(op->args), 0);
+	List	   *rights = pull_var_clause(lsecond(op->args), 0);
+	Var		   *left = list_length(lefts) == 1 ? linitial(lefts) : NULL;
+	Var		   *right = list_length(rights) == 1 ? linitial(rights) : NULL;
+
+	if (!left || left->varno != level->table_rti || left->varattno <= 0 ||
+		!right || right->varno != level->below_rti)
+		malformed_view(spec);
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("%s: key \"%s\" is of type %s but column \"%s\" of type %s", item->name,
+					spec->columns[right->varattno - 1].name, format_type_be(right->vartype),
+					get_attname(item->relid, left->varattno, false),
+					format_type_be(left->vartype)),
+			 errhint("Give one of them the type of the other.")));
+}
+
 /*
  * Reads the conditions of a lookup: "table column = working column" for each
  * key, and "time column <= as_of" where the table has an event time.
@@ -170,6 +232,8 @@ load_conditions(Spec *spec, SpecItem *item, Level *level)
 	List	   *conditions = make_ands_implicit((Expr *) level->query->jointree->quals);
 	ListCell   *lc;
 
+	if (list_length(conditions) > INDEX_MAX_KEYS + 1)
+		malformed_view(spec);
 	item->keys = palloc0(sizeof(SpecKey) * list_length(conditions));
 	foreach(lc, conditions)
 	{
@@ -181,20 +245,23 @@ load_conditions(Spec *spec, SpecItem *item, Level *level)
 			malformed_view(spec);
 		left = plain_var(linitial(op->args));
 		right = plain_var(lsecond(op->args));
-		if (!left || left->varno != level->table_rti || left->varattno <= 0)
-			malformed_view(spec);
-		if (right && right->varno == level->below_rti && right->varattno != spec->nargs + 1)
+		if (left && is_as_of(spec, level, lsecond(op->args)))
+		{
+			item->time_attno = left->varattno;
+			item->time_type = left->vartype;
+		}
+		else if (left && right && right->varno == level->below_rti)
 		{
 			item->keys[item->nkeys].attno = left->varattno;
 			item->keys[item->nkeys++].column = right->varattno - 1;
 		}
 		else
-		{
-			item->time_attno = left->varattno;
-			item->time_type = left->vartype;
-		}
+			refuse_conversion(spec, item, level, op);
+		if (left->varno != level->table_rti || left->varattno <= 0)
+			malformed_view(spec);
 	}
-	if (item->nkeys == 0)
+	if (item->nkeys == 0 || item->nkeys > INDEX_MAX_KEYS ||
+		(item->time_attno && item->time_type != TIMESTAMPTZOID && item->time_type != DATEOID))
 		malformed_view(spec);
 }
 
@@ -222,17 +289,37 @@ add_permission(Spec *spec, SpecItem *item, RangeTblEntry *table)
 	spec->perminfos = SetSelectPermissionCompat(spec->perminfos, rte, columns);
 }
 
-/* Bounds on age come from the lookup and from the table's time to live. */
+/*
+ * The event time of a table that was registered after the spec was made, when
+ * the view knows of none.
+ */
+static void
+load_registered_time(SpecItem *item, const char *name)
+{
+	item->time_attno = get_attnum(item->relid, name);
+	if (item->time_attno != InvalidAttrNumber)
+		item->time_type = get_atttype(item->relid, item->time_attno);
+	if (item->time_type != TIMESTAMPTZOID && item->time_type != DATEOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s: \"%s\", the timeseries column of table \"%s\", was dropped, renamed or retyped",
+						item->name, name, get_rel_name(item->relid)),
+				 errhint("Register the table again, with featurestore.drop_online_table and featurestore.create_online_table.")));
+}
+
+/* Event time and time to live, as registered, and bounds of the lookup. */
 static void
 load_bounds(SpecItem *item, JsonbContainer *step)
 {
 	Datum		values[CATALOG_MAX_COLUMNS];
 	bool		nulls[CATALOG_MAX_COLUMNS];
+	bool		is_online = catalog_fetch("online_table", item->relid, NULL, values, nulls) != NULL;
 
 	item->max_age = json_get_int(step, "max_age", -1);
 	item->max_lag = json_get_int(step, "max_lag", -1);
-	if (catalog_fetch("online_table", item->relid, NULL, values, nulls) &&
-		!nulls[Anum_online_table_ttl - 1])
+	if (is_online && !item->time_attno && !nulls[Anum_online_table_timeseries_column - 1])
+		load_registered_time(item, TextDatumGetCString(values[Anum_online_table_timeseries_column - 1]));
+	if (is_online && !nulls[Anum_online_table_ttl - 1])
 	{
 		int64		ttl = interval_microseconds(DatumGetIntervalP(values[Anum_online_table_ttl - 1]));
 
@@ -255,13 +342,14 @@ load_lookup(Spec *spec, SpecItem *item, Level *level, JsonbContainer *step)
 		TargetEntry *target = list_nth(level->query->targetList, item->first_column + i);
 		Var		   *var = (Var *) target->expr;
 
-		if (!IsA(var, Var) || var->varno != level->table_rti || var->varattno <= 0)
+		if (!IsA(var, Var) || var->varno != level->table_rti || var->varlevelsup != 0 ||
+			var->varattno <= 0)
 			malformed_view(spec);
 		item->attnos[i] = var->varattno;
 	}
 	load_conditions(spec, item, level);
-	add_permission(spec, item, level->table);
 	load_bounds(item, step);
+	add_permission(spec, item, level->table);
 }
 
 /*
@@ -294,6 +382,44 @@ has_procedural_function(Node *node, void *context)
 	return expression_tree_walker(node, has_procedural_function, context);
 }
 
+/* An expression reads nothing but the columns before its own. */
+static void
+check_vars(Spec *spec, SpecItem *item, Level *level, Node *expr)
+{
+	List	   *vars = pull_var_clause(expr, 0);
+	ListCell   *lc;
+
+	foreach(lc, vars)
+	{
+		Var		   *var = lfirst(lc);
+
+		if (var->varno != level->below_rti || var->varattno < 1 ||
+			var->varattno > item->first_column)
+			malformed_view(spec);
+	}
+}
+
+/* check_functions_in_node callback: notes one function. */
+static bool
+note_function(Oid funcid, void *spec)
+{
+	((Spec *) spec)->functions = list_append_unique_oid(((Spec *) spec)->functions, funcid);
+	return false;
+}
+
+/*
+ * Notes the functions an expression calls.  The planner may put their bodies or
+ * results in their place, which is right for users who may call them.
+ */
+static bool
+collect_functions(Node *node, void *spec)
+{
+	if (node == NULL)
+		return false;
+	check_functions_in_node(node, note_function, spec);
+	return expression_tree_walker(node, collect_functions, spec);
+}
+
 /* Reads a level that computes one column. */
 static void
 load_computed(Spec *spec, SpecItem *item, Level *level)
@@ -310,8 +436,10 @@ load_computed(Spec *spec, SpecItem *item, Level *level)
 				 errmsg("%s: aggregates, subqueries and functions that return a set cannot be used",
 						item->name),
 				 errhint("An item computes one value from one row.")));
+	check_vars(spec, item, level, expr);
 	if (level->below_rti != 1)
 		ChangeVarNodes(expr, level->below_rti, 1, 0);
+	collect_functions(expr, spec);
 	item->expr = expression_planner((Expr *) expr);
 	if (contain_mutable_functions((Node *) item->expr))
 		ereport(ERROR,
@@ -333,21 +461,21 @@ load_column_options(Spec *spec, SpecItem *item, JsonbContainer *step)
 	for (int i = item->first_column; i < item->first_column + item->ncolumns; i++)
 	{
 		SpecColumn *column = &spec->columns[i];
-		JsonbValue *text = defaults ? json_get(defaults, column->name) : NULL;
+		char	   *text = json_get_string(defaults, column->name);
 
-		if (text && text->type == jbvString)
+		if (text)
 		{
 			Oid			input;
 			Oid			ioparam;
 
 			getTypeInputInfo(column->type, &input, &ioparam);
 			column->default_value =
-				OidInputFunctionCall(input, pnstrdup(text->val.string.val, text->val.string.len),
-									 ioparam, column->typmod);
+				OidInputFunctionCall(input, text, ioparam, column->typmod);
 			column->has_default = true;
 		}
-		if (lengths)
-			column->length = json_get_int(lengths, column->name, 0);
+		column->length = json_get_int(lengths, column->name, 0);
+		if (column->length < 0 || column->length > MAX_ARRAY_LENGTH)
+			malformed_view(spec);
 	}
 }
 
@@ -433,25 +561,48 @@ load_request(Spec *spec, Level *request, JsonbContainer *fields)
 	spec->ncolumns = i;
 }
 
+/* A level gives the columns below it at the same positions, then its own. */
+static void
+check_level(Spec *spec, Level *level)
+{
+	ListCell   *lc;
+	int			i = 0;
+
+	if (list_length(level->query->targetList) < spec->ncolumns)
+		malformed_view(spec);
+	foreach(lc, level->query->targetList)
+	{
+		TargetEntry *target = lfirst(lc);
+		Var		   *var = (Var *) target->expr;
+
+		if (target->resjunk)
+			malformed_view(spec);
+		if (i++ < spec->ncolumns &&
+			(!IsA(var, Var) || var->varno != level->below_rti || var->varlevelsup != 0 ||
+			 var->varattno != i))
+			malformed_view(spec);
+	}
+}
+
 /* Reads the items, one a level. */
 static void
 load_items(Spec *spec, List *levels, JsonbContainer *steps)
 {
 	ListCell   *lc;
 
-	if (!steps || JsonContainerSize(steps) != list_length(levels))
+	if (!steps || !JsonContainerIsArray(steps) || JsonContainerSize(steps) != list_length(levels))
 		malformed_view(spec);
 	spec->items = palloc0(sizeof(SpecItem) * Max(list_length(levels), 1));
 	foreach(lc, levels)
 	{
 		Level	   *level = lfirst(lc);
 		SpecItem   *item = &spec->items[spec->nitems];
-		JsonbContainer *step = getIthJsonbValueFromContainer(steps, spec->nitems)->val.binary.data;
-		JsonbValue *name = json_get(step, "name");
+		JsonbContainer *step = json_array_object(steps, spec->nitems);
 
-		if (list_length(level->query->targetList) < spec->ncolumns || !name)
+		check_level(spec, level);
+		item->name = json_get_string(step, "name");
+		if (!item->name)
 			malformed_view(spec);
-		item->name = pnstrdup(name->val.string.val, name->val.string.len);
 		item->first_column = spec->ncolumns;
 		item->ncolumns = list_length(level->query->targetList) - spec->ncolumns;
 		for (int i = 0; i < item->ncolumns; i++)
@@ -481,9 +632,11 @@ load_results(Spec *spec, Level *result, Relation view)
 		Expr	   *expr = ((TargetEntry *) lfirst(lc))->expr;
 		ResultColumn *column = &spec->results[spec->nresults++];
 
-		if (IsA(expr, Var))
+		if (IsA(expr, Var) && ((Var *) expr)->varno == result->below_rti)
 			previous = ((Var *) expr)->varattno - 1;
-		else if (previous < 0)
+		else if (exprType((Node *) expr) != TEXTOID)
+			malformed_view(spec);
+		if (previous < 0 || previous >= spec->ncolumns)
 			malformed_view(spec);
 		column->column = previous;
 		column->is_status = !IsA(expr, Var);
@@ -567,6 +720,7 @@ spec_load(Oid type)
 											RelationGetRelationName(view));
 	MemoryContextCopyAndSetIdentifier(cxt, spec->name);
 	spec->version = DatumGetInt32(values[Anum_spec_version - 1]);
+	spec->user = GetUserId();
 	load_view(spec, view, DatumGetJsonbP(values[Anum_spec_steps - 1]));
 	MemoryContextSwitchTo(old);
 	relation_close(view, NoLock);

@@ -152,6 +152,17 @@ relation_obstacle(SpecItem *item, Relation rel)
 	return NULL;
 }
 
+/* Is an index column in the order that ORDER BY its column gives? */
+static bool
+orders_as_column(Relation rel, Relation index, int i)
+{
+	Form_pg_attribute attr =
+		TupleDescAttr(RelationGetDescr(rel), index->rd_index->indkey.values[i] - 1);
+
+	return index->rd_indcollation[i] == attr->attcollation &&
+		index->rd_opfamily[i] == lookup_type_cache(attr->atttypid, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+}
+
 /* Why an index cannot be probed for this item, or NULL. */
 static const char *
 index_obstacle(SpecItem *item, Relation rel, Relation index, bool is_newest)
@@ -181,6 +192,8 @@ index_obstacle(SpecItem *item, Relation rel, Relation index, bool is_newest)
 		if (is_desc != ((index->rd_indoption[nkeys - 1] & INDOPTION_DESC) != 0) ||
 			is_desc != ((option & INDOPTION_NULLS_FIRST) != 0))
 			return "index has mixed directions";
+		if (!orders_as_column(rel, index, i))
+			return "index has an order of its own";
 	}
 	return NULL;
 }
@@ -197,6 +210,12 @@ check_key_types(Spec *spec, SpecItem *item, Relation rel, ItemAccess *access)
 		Oid			given = getBaseType(column->type);
 		Oid			wanted = getBaseType(attr->atttypid);
 
+		if (type_is_rowtype(wanted) || OidIsValid(get_element_type(wanted)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("%s: key column \"%s\" is of type %s", item->name, NameStr(attr->attname),
+							format_type_be(attr->atttypid)),
+					 errhint("Keys are scalars: an array of them is many rows.")));
 		if (given != wanted && is_integer_type(given) && is_integer_type(wanted))
 			access->range_checked[i] = true;
 		else if (!IsBinaryCoercible(given, wanted))
@@ -294,6 +313,8 @@ access_for_item(Spec *spec, SpecItem *item, Relation rel)
 	access->last_attno = item->time_attno;
 	for (int i = 0; i < item->ncolumns; i++)
 		access->last_attno = Max(access->last_attno, item->attnos[i]);
+	for (int i = 0; i < item->nkeys; i++)
+		access->last_attno = Max(access->last_attno, item->keys[i].attno);
 
 	access->reason = relation_obstacle(item, rel);
 	if (index)

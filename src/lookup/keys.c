@@ -118,6 +118,19 @@ compare_images(Datum a, Datum b, bool byval, int16 length)
 	return length_a < length_b ? -1 : length_a > length_b;
 }
 
+/*
+ * Are two values equal to the bit?  False is no answer for one that is stored
+ * compressed or out of line.
+ */
+bool
+key_images_equal(Datum a, Datum b, bool byval, int16 length)
+{
+	if (!byval && length == -1 &&
+		(VARATT_IS_COMPRESSED(DatumGetPointer(a)) || VARATT_IS_EXTERNAL(DatumGetPointer(a))))
+		return false;
+	return compare_images(a, b, byval, length) == 0;
+}
+
 /* qsort_arg comparator of two rows by their keys. */
 static int
 compare_rows(const void *a, const void *b, void *arg)

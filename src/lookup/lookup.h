@@ -12,7 +12,8 @@
  *		request.c	SQL arguments -> LookupRequest
  *		access.c	how a table can be probed, and why not directly
  *		keys.c		keys of a chunk, distinct and sorted
- *		probe.c		btree probes
+ *		probe.c		probes of a btree
+ *		row_cache.c	where rows were last seen
  *		sql_probe.c	one set-based statement, where probes cannot be
  *		run.c		the run over chunks and items
  *		row.c		the working row, expressions included
@@ -169,6 +170,7 @@ extern const char *access_obstacle(SpecItem *item, Relation rel);
 
 /* keys.c */
 extern void gather_keys(LookupRun *run, ItemRun *irun);
+extern bool key_images_equal(Datum a, Datum b, bool byval, int16 length);
 
 /* probe.c */
 extern bool probe_index(LookupRun *run, ItemRun *irun);

@@ -12,6 +12,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "common/int.h"
 #include "executor/executor.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
@@ -342,6 +343,7 @@ run_lookup(LookupRun *run, ItemRun *irun)
 		{
 			irun->is_direct = false;
 			irun->reason = "index is too young for the snapshot";
+			prepare_results(run, irun);
 		}
 		if (!irun->is_direct)
 			probe_sql(run, irun);

@@ -44,17 +44,19 @@ END {
 	for (s = 1; s <= 2; s++)
 		printf "  %s %s\n", bar(character[s], 3), name[s]
 	print ""
-	for (b = first; b <= last; b++)
+	for (b = first; b <= last; b++) {
+		label = b == last ? b * width " us and more" : b * width " - " (b + 1) * width " us"
 		for (s = 1; s <= 2; s++) {
-			if (s == 2 && !share[s, b])
+			if (!share[s, b] && (s == 1 || label == ""))
 				continue
 			portion = share[s, b] / count[s]
-			label = s == 2 ? "" : b == last ? b * width " us and more" : b * width " - " (b + 1) * width " us"
 			figure = portion >= 0.001 ? sprintf("%.1f %%", 100 * portion) : ""
 			line = sprintf("  %16s  %s %s", label, bar(character[s], 48 * portion / most), figure)
 			sub(/ +$/, "", line)
 			print line
+			label = ""
 		}
+	}
 	printf "\n  %-34s %9s %9s %9s\n", "", "p50", "p99", "calls"
 	for (s = 1; s in name; s++)
 		printf "  %-34s %6d us %6d us %9d\n", name[s], quantile(s, 0.5), quantile(s, 0.99), count[s]

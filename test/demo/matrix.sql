@@ -1,2 +1,2 @@
 /* The same as one block of numbers, which is what a model is fed with. */
-SELECT rec.ranker_matrix(ARRAY[:user], :items, '{20}');
+SELECT rec.ranker_matrix(ARRAY[:user::bigint], :items, '{20}');

@@ -1,0 +1,103 @@
+/*
+ * row_cache.c
+ *	  The backend's hints of where rows are, a cache for each index.
+ *
+ * Hints go into buckets of a cache line's size, so that finding one costs one
+ * miss at most.  A cache starts small and doubles while it throws hints out
+ * and the backend's budget lasts; then the hints are forgotten rather than
+ * moved, since they come back by themselves.
+ */
+#include "postgres.h"
+
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "lookup/row_cache.h"
+
+#define FIRST_BUCKETS 256
+
+int			row_cache_size = 16384;
+
+static HTAB *caches = NULL;
+static Size total_size = 0;
+
+/* Gives a cache a number of buckets, all empty. */
+static void
+set_buckets(RowCache *cache, uint32 nbuckets)
+{
+	Size		size = nbuckets * sizeof(HintBucket);
+
+	StaticAssertStmt(sizeof(HintBucket) == PG_CACHE_LINE_SIZE / 2, "a bucket is a cache line");
+	if (cache->memory)
+	{
+		total_size -= (cache->mask + 1) * sizeof(HintBucket);
+		pfree(cache->memory);
+		cache->memory = NULL;
+	}
+	cache->memory = MemoryContextAllocExtended(TopMemoryContext, size + sizeof(HintBucket),
+											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	cache->buckets = (HintBucket *) TYPEALIGN(sizeof(HintBucket), cache->memory);
+	cache->mask = nbuckets - 1;
+	cache->evicted = 0;
+	total_size += size;
+}
+
+/* May the caches grow by so many buckets? */
+static bool
+budget_allows(uint32 nbuckets)
+{
+	return total_size + nbuckets * sizeof(HintBucket) <= (Size) row_cache_size * 1024;
+}
+
+/* The cache of an index; NULL when there is no room for one. */
+RowCache *
+row_cache_for_index(Oid index)
+{
+	RowCache   *cache;
+	bool		found;
+
+	if (row_cache_size == 0)
+		return NULL;
+	if (!caches)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(RowCache)};
+
+		caches = hash_create("featurestore row caches", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	cache = hash_search(caches, &index, HASH_ENTER, &found);
+	if (!found)
+		cache->memory = NULL;
+	if (!cache->memory)
+	{
+		if (!budget_allows(FIRST_BUCKETS))
+			return NULL;
+		set_buckets(cache, FIRST_BUCKETS);
+	}
+	return cache;
+}
+
+/* Notes where the row of a key is. */
+void
+row_cache_store(RowCache *cache, uint64 hash, ItemPointer tid, Buffer buffer)
+{
+	RowHint    *hint = row_cache_find(cache, hash);
+	HintBucket *bucket;
+
+	if (!hint && cache->evicted > cache->mask / 2 && budget_allows(cache->mask + 1))
+		set_buckets(cache, 2 * (cache->mask + 1));
+	bucket = row_cache_bucket(cache, hash);
+	for (int i = 0; !hint && i < HINTS_PER_BUCKET; i++)
+	{
+		if (bucket->hints[i].offset == InvalidOffsetNumber)
+			hint = &bucket->hints[i];
+	}
+	if (!hint)
+	{
+		hint = &bucket->hints[bucket->victim++ % HINTS_PER_BUCKET];
+		cache->evicted++;
+	}
+	hint->tag = row_cache_tag(hash);
+	hint->offset = ItemPointerGetOffsetNumber(tid);
+	hint->block = ItemPointerGetBlockNumber(tid);
+	hint->buffer = buffer;
+}

@@ -1,0 +1,79 @@
+/*
+ * row_cache.h
+ *	  Where a key's row was last seen: hints for probes of a unique index.
+ *
+ * A hint is a tuple id and the buffer its page was in.  It may be wrong in any
+ * way: the fetch checks the buffer's tag, the row's visibility and its key.  A
+ * visible row with the key is the row, since the index is unique; anything
+ * else means to ask the index.
+ */
+#ifndef FEATURESTORE_ROW_CACHE_H
+#define FEATURESTORE_ROW_CACHE_H
+
+#include "storage/block.h"
+#include "storage/buf.h"
+#include "storage/itemptr.h"
+#include "storage/off.h"
+
+#define HINTS_PER_BUCKET 5
+
+/* An empty hint has no offset. */
+typedef struct RowHint
+{
+	uint16		tag;
+	OffsetNumber offset;
+	BlockNumber block;
+	Buffer		buffer;
+} RowHint;
+
+/* As long as a cache line, and aligned as one. */
+typedef struct HintBucket
+{
+	RowHint		hints[HINTS_PER_BUCKET];
+	uint32		victim;
+} HintBucket;
+
+typedef struct RowCache
+{
+	Oid			index;			/* key of the table of caches */
+	uint32		mask;			/* number of buckets, less one */
+	uint32		evicted;		/* since it got this size */
+	void	   *memory;
+	HintBucket *buckets;
+} RowCache;
+
+extern int	row_cache_size;		/* kB, of all caches of the backend; 0: none */
+
+extern RowCache *row_cache_for_index(Oid index);
+extern void row_cache_store(RowCache *cache, uint64 hash, ItemPointer tid, Buffer buffer);
+
+/* The bucket of a hash. */
+static inline HintBucket *
+row_cache_bucket(RowCache *cache, uint64 hash)
+{
+	return &cache->buckets[(uint32) hash & cache->mask];
+}
+
+/* What tells the keys of a bucket apart, most of the time. */
+static inline uint16
+row_cache_tag(uint64 hash)
+{
+	return (uint16) (hash >> 48);
+}
+
+/* The hint for a hash, or NULL. */
+static inline RowHint *
+row_cache_find(RowCache *cache, uint64 hash)
+{
+	HintBucket *bucket = row_cache_bucket(cache, hash);
+
+	for (int i = 0; i < HINTS_PER_BUCKET; i++)
+	{
+		if (bucket->hints[i].tag == row_cache_tag(hash) &&
+			bucket->hints[i].offset != InvalidOffsetNumber)
+			return &bucket->hints[i];
+	}
+	return NULL;
+}
+
+#endif							/* FEATURESTORE_ROW_CACHE_H */
