@@ -20,6 +20,11 @@ ifneq ($(filter $(REGRESS),$(ISOLATION)),)
 $(error regression tests and isolation specs of one name: $(filter $(REGRESS),$(ISOLATION)))
 endif
 
+# pg_regress would run the part of the install script instead
+ifneq ($(filter $(REGRESS),$(SQL_PARTS)),)
+$(error regression tests with the name of a part in sql/: $(filter $(REGRESS),$(SQL_PARTS)))
+endif
+
 EXTRA_CLEAN = test/output
 
 # For compilers stricter than the ones tested: make WERROR=

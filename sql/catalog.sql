@@ -118,8 +118,7 @@ $$;
 COMMENT ON FUNCTION featurestore._forget_dropped() IS 'internal: removes the definitions of dropped relations';
 REVOKE ALL ON FUNCTION featurestore._forget_dropped() FROM PUBLIC;
 
+/* For every command, since all kinds of objects can be dropped with CASCADE */
 CREATE EVENT TRIGGER featurestore_forget_dropped ON sql_drop
-	WHEN TAG IN ('DROP TABLE', 'DROP VIEW', 'DROP FOREIGN TABLE', 'DROP MATERIALIZED VIEW',
-				 'DROP SCHEMA', 'DROP OWNED', 'DROP EXTENSION', 'DROP FUNCTION', 'DROP TYPE', 'ALTER TABLE')
 	EXECUTE FUNCTION featurestore._forget_dropped();
 COMMENT ON EVENT TRIGGER featurestore_forget_dropped IS 'removes the definitions of dropped relations';

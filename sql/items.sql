@@ -19,14 +19,58 @@ CREATE FUNCTION featurestore._relation_name(relation regclass) RETURNS text
 COMMENT ON FUNCTION featurestore._relation_name(regclass) IS 'internal: qualified and quoted name of a relation';
 
 /*
- * Raises 42601 unless the text is one SQL expression and nothing else, 0A000 if
- * it holds a subquery, a window function, a parameter or an aggregate's syntax.
+ * Schema and name that a name, which may be quoted and qualified, stands for;
+ * argument is what holds it, for messages, and creation_schema that of a name
+ * that is not qualified.  Raises 22004 for NULL, 22023 or 42601 for what is no
+ * name, 42622 for a part of more than 63 bytes, 3F000 where there is no schema
+ * to create in, and 42P16 for temporary ones.
  */
-CREATE FUNCTION featurestore._check_expression(expression text) RETURNS void
-	AS 'MODULE_PATHNAME', 'check_expression' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION featurestore._check_expression(text) IS 'internal: checks that a text is one SQL expression';
+CREATE FUNCTION featurestore._object_name(argument text, name text, creation_schema text) RETURNS text[]
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	parts text[];
+	part text;
+BEGIN
+	IF name IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
+			MESSAGE = format('%s must not be null', argument);
+	END IF;
 
-/* The column names an expression uses, each once. Raises as _check_expression. */
+	parts := parse_ident(name);
+	IF cardinality(parts) > 2 THEN
+		RAISE EXCEPTION USING ERRCODE = 'syntax_error',
+			MESSAGE = format('improper relation name (too many dotted names): %s', name);
+	END IF;
+	FOREACH part IN ARRAY parts LOOP
+		IF octet_length(part) > 63 THEN
+			RAISE EXCEPTION USING ERRCODE = 'name_too_long',
+				MESSAGE = format('name "%s" is too long', part),
+				DETAIL = 'A name has at most 63 bytes.';
+		END IF;
+	END LOOP;
+
+	IF cardinality(parts) = 1 THEN
+		parts := creation_schema || parts;
+	END IF;
+	IF parts[1] IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name',
+			MESSAGE = 'no schema has been selected to create in';
+	END IF;
+	IF parts[1] ~ '^pg_temp' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_table_definition',
+			MESSAGE = format('%s cannot be in a temporary schema', argument);
+	END IF;
+	RETURN parts;
+END
+$$;
+COMMENT ON FUNCTION featurestore._object_name(text, text, text) IS 'internal: schema and name of an object';
+
+/*
+ * The column names an expression uses, each once.  Raises 42601 unless the text
+ * is one SQL expression and nothing else, 0A000 if it holds a subquery, a
+ * window function, a parameter or an aggregate's syntax.
+ */
 CREATE FUNCTION featurestore._expression_columns(expression text) RETURNS text[]
 	AS 'MODULE_PATHNAME', 'expression_columns' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION featurestore._expression_columns(text) IS 'internal: column names in an SQL expression';
@@ -47,16 +91,17 @@ CREATE FUNCTION featurestore.lookup(
 	table_name regclass, lookup_key text[], feature_names text[] DEFAULT NULL,
 	rename_outputs jsonb DEFAULT '{}', default_values jsonb DEFAULT '{}',
 	max_age interval DEFAULT NULL, max_lag interval DEFAULT NULL) RETURNS featurestore.spec_item
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres'
 	RETURN ROW('lookup', pg_catalog.jsonb_build_object(
 		'table', featurestore._relation_name(table_name), 'lookup_key', lookup_key,
 		'feature_names', feature_names, 'rename_outputs', rename_outputs,
-		'default_values', default_values, 'max_age', max_age, 'max_lag', max_lag))::featurestore.spec_item;
+		'default_values', default_values, 'max_age', pg_catalog.justify_hours(max_age),
+		'max_lag', pg_catalog.justify_hours(max_lag)))::featurestore.spec_item;
 COMMENT ON FUNCTION featurestore.lookup(regclass, text[], text[], jsonb, jsonb, interval, interval) IS 'spec item: columns of a table, found by key';
 
 /* A value that comes with the request: a required argument, and an output. */
 CREATE FUNCTION featurestore.request_field(name text, type regtype) RETURNS featurestore.spec_item
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 	RETURN ROW('request_field', pg_catalog.jsonb_build_object(
 		'name', name, 'type', pg_catalog.format_type(type, NULL)))::featurestore.spec_item;
 COMMENT ON FUNCTION featurestore.request_field(text, regtype) IS 'spec item: a value that comes with the request';
@@ -78,10 +123,12 @@ COMMENT ON FUNCTION featurestore.expression(text, text) IS 'spec item: a column 
  */
 CREATE FUNCTION featurestore.feature_function(function regprocedure, input_bindings jsonb,
 	output_name text) RETURNS featurestore.spec_item
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 	RETURN ROW('feature_function', pg_catalog.jsonb_build_object(
 		'function', (SELECT pg_catalog.format('%I.%I(%s)', n.nspname, p.proname,
-						pg_catalog.pg_get_function_identity_arguments(p.oid))
+						pg_catalog.array_to_string(ARRAY(
+							SELECT pg_catalog.format_type(type, NULL)
+							FROM pg_catalog.unnest(p.proargtypes) WITH ORDINALITY AS a(type, n) ORDER BY a.n), ', '))
 					 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 					 WHERE p.oid = function),
 		'call', (SELECT pg_catalog.format('%I.%I', n.nspname, p.proname)

@@ -20,53 +20,6 @@ CREATE FUNCTION featurestore._canonical_filter(source regclass, filter text) RET
 COMMENT ON FUNCTION featurestore._canonical_filter(regclass, text) IS 'internal: a filter in a form that means the same in any session';
 
 /*
- * Schema and name that online_table, which may be quoted and qualified, stands
- * for; creation_schema is that of a name that is not.  Raises 22004 for NULL,
- * 22023 or 42601 for what is no name, 42622 for a part of more than 63 bytes,
- * 3F000 where there is no schema to create in, and 42P16 for temporary ones.
- */
-CREATE FUNCTION featurestore._online_table_name(online_table text, creation_schema text) RETURNS text[]
-	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
-	AS $$
-DECLARE
-	parts text[];
-	part text;
-BEGIN
-	IF online_table IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
-			MESSAGE = 'online_table must not be null';
-	END IF;
-
-	parts := parse_ident(online_table);
-	IF cardinality(parts) > 2 THEN
-		RAISE EXCEPTION USING ERRCODE = 'syntax_error',
-			MESSAGE = format('improper relation name (too many dotted names): %s', online_table);
-	END IF;
-	FOREACH part IN ARRAY parts LOOP
-		IF octet_length(part) > 63 THEN
-			RAISE EXCEPTION USING ERRCODE = 'name_too_long',
-				MESSAGE = format('name "%s" is too long', part),
-				DETAIL = 'A name has at most 63 bytes.';
-		END IF;
-	END LOOP;
-
-	IF cardinality(parts) = 1 THEN
-		parts := creation_schema || parts;
-	END IF;
-	IF parts[1] IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name',
-			MESSAGE = 'no schema has been selected to create in';
-	END IF;
-	IF parts[1] ~ '^pg_temp' THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_table_definition',
-			MESSAGE = 'an online table cannot be temporary';
-	END IF;
-	RETURN parts;
-END
-$$;
-COMMENT ON FUNCTION featurestore._online_table_name(text, text) IS 'internal: schema and name of an online table';
-
-/*
  * A unique index that makes sure that no two rows of relation have equal
  * columns; NULL if there is none.  It compares as the columns do by default,
  * since that is how the primary key of an online table compares.
@@ -564,7 +517,7 @@ CREATE FUNCTION featurestore._publish(source regclass, online_table text, creati
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	name text[] := featurestore._online_table_name(online_table, creation_schema);
+	name text[] := featurestore._object_name('online_table', online_table, creation_schema);
 	publication featurestore.publication;
 	key text[];
 BEGIN
@@ -641,7 +594,6 @@ CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table t
 	/* no setting of its own: name and filter are resolved as the caller's search path says */
 	BEGIN ATOMIC
 		SELECT featurestore._check_source(publish_table.source_table);
-		SELECT featurestore._check_expression(publish_table.filter) WHERE publish_table.filter IS NOT NULL;
 		SELECT featurestore._publish(publish_table.source_table, publish_table.online_table, current_schema()::text,
 									 publish_table.publish_mode, publish_table.primary_key,
 									 publish_table.timeseries_column, publish_table.features,

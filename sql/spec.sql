@@ -140,10 +140,11 @@ BEGIN
 		WHERE cardinality(columns) > cardinality(looked_up)
 			AND columns[1:cardinality(looked_up)] <@ looked_up LIMIT 1;
 	END IF;
-	IF time_column = ANY (looked_up) THEN
-		RETURN NULL;
-	END IF;
 	SELECT type_oid INTO time_type FROM featurestore._columns(relation) WHERE name = time_column;
+	IF time_column IS NOT NULL AND time_type IS NULL THEN
+		PERFORM featurestore._item_error(label, 'undefined_column', format('timeseries column "%s" was dropped or renamed', time_column),
+			'Register the table again, with featurestore.drop_online_table and featurestore.create_online_table.');
+	END IF;
 	IF time_type = 'timestamp'::regtype THEN
 		PERFORM featurestore._item_error(label, 'datatype_mismatch',
 			format('timeseries column "%s" is of type timestamp without time zone', time_column),
@@ -245,6 +246,24 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._lookup_defaults(text, jsonb, jsonb) IS 'internal: defaults of a lookup';
 
+/* Raises 42809 for what cannot be looked up: other than tables and their like, temporary ones, feature specs. */
+CREATE FUNCTION featurestore._check_looked_up(label text, relation regclass) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	class pg_class := (SELECT c FROM pg_class AS c WHERE c.oid = relation);
+BEGIN
+	IF class.relkind NOT IN ('r', 'p', 'v', 'm', 'f') THEN
+		PERFORM featurestore._item_error(label, 'wrong_object_type', 'it has no rows to look up', 'Give a table, view, materialized view or foreign table.');
+	ELSIF class.relpersistence = 't' THEN
+		PERFORM featurestore._item_error(label, 'wrong_object_type', 'it is temporary', 'A feature spec outlives the session, and so must what it reads.');
+	ELSIF EXISTS (SELECT FROM featurestore.spec AS s WHERE s.relation = class.oid) THEN
+		PERFORM featurestore._item_error(label, 'wrong_object_type', 'it is a feature spec', 'Look up the tables that it reads.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_looked_up(text, regclass) IS 'internal: checks that a relation can be looked up';
+
 /* Resolves a lookup: {table, keys, time, outputs, defaults, max_age, max_lag, needs}. */
 CREATE FUNCTION featurestore._resolve_lookup(label text, definition jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -260,6 +279,10 @@ DECLARE
 BEGIN
 	IF target IS NULL THEN
 		PERFORM featurestore._item_error(label, 'null_value_not_allowed', 'table_name must not be null');
+	END IF;
+	PERFORM featurestore._check_looked_up(label, target);
+	IF (SELECT relpersistence = 't' FROM pg_class WHERE oid = target) THEN
+		PERFORM featurestore._item_error(label, 'wrong_object_type', 'the table is temporary', 'A feature spec outlives the session.');
 	END IF;
 	IF jsonb_typeof(definition->'rename_outputs') <> 'object' OR jsonb_typeof(definition->'default_values') <> 'object' THEN
 		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'rename_outputs and default_values must be json objects');
@@ -288,7 +311,7 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._resolve_lookup(text, jsonb) IS 'internal: resolves a lookup item';
 
-/* Resolves an expression or a feature function: {sql, needs, outputs}. */
+/* Resolves an expression or a feature function: {sql, function, needs, outputs}. */
 CREATE FUNCTION featurestore._resolve_computed(label text, kind text, definition jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -311,7 +334,7 @@ BEGIN
 		PERFORM featurestore._item_error(label, 'null_value_not_allowed', 'sql must not be null');
 	END IF;
 	BEGIN
-		RETURN jsonb_build_object('sql', sql, 'needs', to_jsonb(featurestore._expression_columns(sql)),
+		RETURN jsonb_build_object('sql', sql, 'function', definition->'function', 'needs', to_jsonb(featurestore._expression_columns(sql)),
 			'outputs', jsonb_build_array(jsonb_build_object('name', definition->'output_name')));
 	EXCEPTION WHEN syntax_error OR feature_not_supported THEN
 		PERFORM featurestore._item_error(label, SQLSTATE, SQLERRM);
@@ -518,8 +541,9 @@ CREATE FUNCTION featurestore._request_level(arguments jsonb) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 	SELECT format('SELECT %s, NULL::pg_catalog.timestamptz AS as_of', string_agg(
-		format('NULL::%s%s AS %I', format_type((a->>'type')::regtype, -1), ' COLLATE ' || (a->>'coll'), a->>'name'), ', ' ORDER BY n))
+		format('NULL::%I.%I%s AS %I', s.nspname, t.typname, ' COLLATE ' || (a->>'coll'), a->>'name'), ', ' ORDER BY n))
 	FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n)
+	JOIN pg_type t ON t.oid = (a->>'type')::regtype JOIN pg_namespace s ON s.oid = t.typnamespace
 $$;
 COMMENT ON FUNCTION featurestore._request_level(jsonb) IS 'internal: innermost level of a spec''s view';
 
@@ -528,13 +552,13 @@ CREATE FUNCTION featurestore._item_level(item jsonb, below text) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 	SELECT CASE WHEN item->>'kind' <> 'lookup' THEN
-		format('SELECT v.*, (%s) AS %I FROM (%s) AS v', item->>'sql', item->'outputs'->0->>'name', below)
+		format(E'SELECT v.*, (%s\n) AS %I FROM (%s) AS v', item->>'sql', item->'outputs'->0->>'name', below)
 	ELSE
 		format('SELECT v.*%s FROM (%s) AS v, %s AS t WHERE %s%s',
 			(SELECT string_agg(format(', t.%I AS %I', o->>'column', o->>'name'), '' ORDER BY n) FROM jsonb_array_elements(item->'outputs') WITH ORDINALITY AS r(o, n)),
 			below, item->>'table',
 			(SELECT string_agg(format('t.%I = v.%I', k->>'column', k->>'from'), ' AND ' ORDER BY n) FROM jsonb_array_elements(item->'keys') WITH ORDINALITY AS r(k, n)),
-			CASE WHEN item->>'time_type' = 'date' THEN format(' AND t.%I <= (v.as_of AT TIME ZONE ''UTC'')::date', item->>'time')
+			CASE WHEN item->>'time_type' = 'date' THEN format(' AND t.%I <= (v.as_of AT TIME ZONE ''UTC'')::pg_catalog.date', item->>'time')
 				 WHEN item->>'time' IS NOT NULL THEN format(' AND t.%I <= v.as_of', item->>'time') ELSE '' END)
 	END
 $$;
@@ -579,36 +603,64 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._result_columns(jsonb, jsonb, text[], boolean) IS 'internal: columns of a spec''s row';
 
+/* The function whose call is the last column of a query, which is parsed by the current search path; 0 if it is no call. */
+CREATE FUNCTION featurestore._called_function(query text) RETURNS oid
+	AS 'MODULE_PATHNAME', 'called_function' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._called_function(text) IS 'internal: the function that a query''s last column calls';
+
 /*
- * The view's query.  Each level is given to the parser as soon as it is made,
- * so that an error can name its item.  Runs with the caller's search_path, by
- * which names in expressions are resolved.
+ * Gives a level to the parser, so that an error can name its item.  Names in
+ * expressions are resolved by the caller's search path.  Of overloaded
+ * functions the parser must have taken the one that was asked for.
  */
-CREATE FUNCTION featurestore._spec_query(arguments jsonb, ordered jsonb, result jsonb) RETURNS text
-	LANGUAGE plpgsql STABLE
+CREATE FUNCTION featurestore._check_level(item jsonb, level text, caller_path text) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	statement text := format('SELECT FROM (%s) AS v LIMIT 0', level);
+	called regprocedure;
+	message text;
+	hint text;
+BEGIN
+	BEGIN
+		PERFORM set_config('search_path', caller_path, true);
+		EXECUTE statement;
+		called := featurestore._called_function(level);
+		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+		IF SQLSTATE = '42883' AND item->>'kind' = 'lookup' THEN
+			PERFORM featurestore._item_error(item->>'label', 'datatype_mismatch', 'key does not fit: ' || message, 'Give keys the types of the columns they are looked up in.');
+		END IF;
+		PERFORM featurestore._item_error(item->>'label', SQLSTATE, message, nullif(hint, ''));
+	END;
+	IF item->>'kind' = 'feature_function' AND called <> (item->>'function')::regprocedure THEN
+		PERFORM featurestore._item_error(item->>'label', 'ambiguous_function', format('inputs of these types would call %s, not %s',
+			CASE WHEN called <> 0 THEN called::text ELSE 'another function' END, item->>'function'), 'Convert the inputs to the types of its parameters with an expression.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_level(jsonb, text, text) IS 'internal: checks the level of an item in a spec''s view';
+
+/* The view's query, each level checked as soon as it is made. */
+CREATE FUNCTION featurestore._spec_query(arguments jsonb, ordered jsonb, result jsonb, caller_path text) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	query text := featurestore._request_level(arguments);
 	item jsonb;
-	message text;
-	hint text;
 BEGIN
-	FOR item IN SELECT i FROM pg_catalog.jsonb_array_elements(ordered) WITH ORDINALITY AS r(i, n) ORDER BY n LOOP
+	FOR item IN SELECT i FROM jsonb_array_elements(ordered) WITH ORDINALITY AS r(i, n) ORDER BY n LOOP
 		query := featurestore._item_level(item, query);
-		BEGIN
-			EXECUTE pg_catalog.format('SELECT FROM (%s) AS v LIMIT 0', query);
-		EXCEPTION WHEN OTHERS THEN
-			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
-			PERFORM featurestore._item_error(item->>'label', SQLSTATE, message, nullif(hint, ''));
-		END;
+		PERFORM featurestore._check_level(item, query, caller_path);
 	END LOOP;
-	RETURN pg_catalog.format('SELECT %s FROM (%s) AS v WHERE false',
-		(SELECT pg_catalog.string_agg(CASE WHEN (c->>'is_status')::boolean THEN pg_catalog.format('NULL::pg_catalog.text AS %I', (c->>'name') || '_status')
-										   ELSE pg_catalog.format('v.%I', c->>'name') END, ', ' ORDER BY n)
-		 FROM pg_catalog.jsonb_array_elements(result) WITH ORDINALITY AS r(c, n)), query);
+	RETURN format('SELECT %s FROM (%s) AS v WHERE false',
+		(SELECT string_agg(CASE WHEN (c->>'is_status')::boolean THEN format('NULL::pg_catalog.text AS %I', (c->>'name') || '_status')
+								ELSE format('v.%I', c->>'name') END, ', ' ORDER BY n)
+		 FROM jsonb_array_elements(result) WITH ORDINALITY AS r(c, n)), query);
 END
 $$;
-COMMENT ON FUNCTION featurestore._spec_query(jsonb, jsonb, jsonb) IS 'internal: query of a spec''s view';
+COMMENT ON FUNCTION featurestore._spec_query(jsonb, jsonb, jsonb, text) IS 'internal: query of a spec''s view';
 
 /* What the loader needs besides the view; see src/catalog/spec_load.c. */
 CREATE FUNCTION featurestore._spec_steps(arguments jsonb, ordered jsonb) RETURNS jsonb
@@ -631,16 +683,23 @@ CREATE FUNCTION featurestore._check_spec(spec regclass) RETURNS text
 	AS 'MODULE_PATHNAME', 'check_spec' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION featurestore._check_spec(regclass) IS 'internal: checks a spec and gives its parallel label';
 
-/* The functions of a spec that exist, the typed one first. */
+/*
+ * The functions of a spec that exist, the typed one first: those that depend
+ * on its type and call a lookup with it, whatever they were renamed to.
+ */
 CREATE FUNCTION featurestore._spec_functions(spec regclass) RETURNS SETOF regprocedure
 	LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
 	AS $$
-	SELECT p.oid::regprocedure FROM pg_class c
-	JOIN pg_proc p ON p.pronamespace = c.relnamespace
-		AND p.proname IN (c.relname, c.relname || '_batch', c.relname || '_vectors', c.relname || '_matrix')
-	WHERE c.oid = spec AND EXISTS (
-		SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-			AND ((d.refclassid = 'pg_type'::regclass AND d.refobjid = c.reltype) OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid)))
+	SELECT p.oid::regprocedure FROM pg_proc p
+	WHERE p.oid IN (
+		SELECT d.objid FROM pg_class c
+		JOIN pg_depend d ON d.classid = 'pg_proc'::regclass
+			AND ((d.refclassid = 'pg_type'::regclass AND d.refobjid = c.reltype) OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid))
+		WHERE c.oid = spec)
+	AND EXISTS (
+		SELECT FROM pg_depend d JOIN pg_proc l ON l.oid = d.refobjid
+		WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass
+			AND l.pronamespace = 'featurestore'::regnamespace AND l.proname ~ '^_lookup_(rows|vectors|matrix)')
 	ORDER BY p.proname
 $$;
 COMMENT ON FUNCTION featurestore._spec_functions(regclass) IS 'internal: functions of a spec';
@@ -717,122 +776,200 @@ CREATE FUNCTION featurestore._spec_grants(spec regclass) RETURNS text[]
 $$;
 COMMENT ON FUNCTION featurestore._spec_grants(regclass) IS 'internal: grants on the functions of a spec, as statements';
 
+/* Does the function NAME of a spec take these arguments? NULL if there is none. */
+CREATE FUNCTION featurestore._takes_arguments(spec regclass, arguments jsonb) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT pg_get_function_identity_arguments(p.oid) =
+		(SELECT string_agg(format('%I %s, ', a->>'name', (a->>'type')::regtype), '' ORDER BY n) || 'as_of timestamp with time zone'
+		 FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n))
+	FROM featurestore._spec_functions(spec) AS f
+	JOIN pg_proc p ON p.oid = f JOIN pg_class c ON c.oid = spec AND c.relnamespace = p.pronamespace AND c.relname = p.proname
+$$;
+COMMENT ON FUNCTION featurestore._takes_arguments(regclass, jsonb) IS 'internal: whether a spec takes these arguments';
+
 /*
  * Makes the view of a spec, anew or over the one there is.  What stays the
  * same keeps its identity: when columns are only added and the arguments are
  * the same, view and functions are replaced in place; otherwise they are
  * dropped, which fails if others depend on them.
  */
-CREATE FUNCTION featurestore._create_spec_view(name text, arguments jsonb, ordered jsonb, result jsonb, caller_path text) RETURNS regclass
+CREATE FUNCTION featurestore._create_spec_view(name text, arguments jsonb, query text, caller_path text) RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	old regclass := to_regclass(name);
-	same_arguments boolean := (SELECT pg_get_function_identity_arguments(f) FROM featurestore._spec_functions(old) AS f LIMIT 1) =
-		(SELECT string_agg(format('%I %s, ', a->>'name', (a->>'type')::regtype), '' ORDER BY n) || 'as_of timestamp with time zone'
-		 FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n));
-	query text;
+	comment text := coalesce(obj_description(old, 'pg_class'), 'feature spec: its row is what a lookup gives, its query is never run');
+	same_arguments boolean := featurestore._takes_arguments(old, arguments);
+	create_view text := format('CREATE VIEW %s AS %s', name, query);
+	replace_view text := format('CREATE OR REPLACE VIEW %s AS %s', name, query);
 BEGIN
 	PERFORM set_config('search_path', caller_path, true);
-	query := featurestore._spec_query(arguments, ordered, result);
 	BEGIN
 		IF old IS NOT NULL AND same_arguments IS NOT TRUE THEN
 			RAISE invalid_table_definition;
 		END IF;
-		EXECUTE pg_catalog.format('CREATE OR REPLACE VIEW %s AS %s', name, query);
+		EXECUTE replace_view;
 	EXCEPTION WHEN invalid_table_definition THEN
 		IF old IS NULL THEN
 			RAISE;
 		END IF;
 		PERFORM featurestore._drop_spec(old, 'replace');
-		EXECUTE pg_catalog.format('CREATE VIEW %s AS %s', name, query);
+		EXECUTE create_view;
 	END;
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-	EXECUTE format('COMMENT ON VIEW %s IS %L', name, 'feature spec: its row is what a lookup gives, its query is never run');
+	EXECUTE format('COMMENT ON VIEW %s IS %L', name, comment);
 	RETURN name::regclass;
 END
 $$;
-COMMENT ON FUNCTION featurestore._create_spec_view(text, jsonb, jsonb, jsonb, text) IS 'internal: makes the view of a spec';
+COMMENT ON FUNCTION featurestore._create_spec_view(text, jsonb, text, text) IS 'internal: makes the view of a spec';
 
-/* In what a new definition of a spec differs from the stored one; NULL if in nothing. */
+/* In what the items of a new definition of a spec differ from the stored ones; NULL if in nothing. */
 CREATE FUNCTION featurestore._spec_difference(old featurestore.spec, items jsonb, exclude_columns text[], with_status boolean) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-	SELECT string_agg(format('%s was %s and would be %s.', what, before, after), ' ')
+	SELECT string_agg(format('%s was %s and would be %s.', what, before, after), ' ' ORDER BY rank)
 	FROM (
-		SELECT format('Item %s', n) AS what, coalesce(o.i::text, 'absent') AS before, coalesce(w.i::text, 'absent') AS after
+		SELECT n AS rank, format('Item %s', n) AS what, coalesce(o.i::text, 'absent') AS before, coalesce(w.i::text, 'absent') AS after
 		FROM jsonb_array_elements(old.items) WITH ORDINALITY AS o(i, n) FULL JOIN jsonb_array_elements(items) WITH ORDINALITY AS w(i, n) USING (n)
 		WHERE o.i IS DISTINCT FROM w.i
 		UNION ALL
-		SELECT 'exclude_columns', old.exclude_columns::text, exclude_columns::text WHERE old.exclude_columns <> exclude_columns
+		SELECT 1e6, 'exclude_columns', old.exclude_columns::text, exclude_columns::text WHERE old.exclude_columns <> exclude_columns
 		UNION ALL
-		SELECT 'with_status', old.with_status::text, with_status::text WHERE old.with_status <> with_status
+		SELECT 1e7, 'with_status', old.with_status::text, with_status::text WHERE old.with_status <> with_status
 	) AS difference
 $$;
 COMMENT ON FUNCTION featurestore._spec_difference(featurestore.spec, jsonb, text[], boolean) IS 'internal: what differs between definitions of a spec';
 
+/* Whether the spec's view is what the query, parsed by the current search path, would make. */
+CREATE FUNCTION featurestore._same_query(spec regclass, query text) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'same_query' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._same_query(regclass, text) IS 'internal: whether a query is that of a spec''s view';
+
 /*
- * Whether a spec is to be made: false when it is there with the same
- * definition.  Raises 42P07 or 42710 when something else has the name.
+ * Whether a spec is what a new definition would make.  The text of items does
+ * not tell: what it names can have been renamed, or another have taken the
+ * name.  Lengths of arrays that were found rather than declared count only for
+ * who wants to replace the spec.
  */
-CREATE FUNCTION featurestore._check_spec_is_new(name text, items jsonb, exclude_columns text[], with_status boolean, replace boolean) RETURNS boolean
+CREATE FUNCTION featurestore._is_same_spec(old featurestore.spec, query text, steps jsonb, with_lengths boolean, caller_path text) RETURNS boolean
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	old featurestore.spec;
-	difference text;
+	ignored text[] := CASE WHEN with_lengths THEN '{name}'::text[] ELSE '{name,lengths}' END;
+	same_steps boolean := (old.steps - 'items') = (steps - 'items')
+		AND ARRAY(SELECT s - ignored FROM jsonb_array_elements(old.steps->'items') AS s) = ARRAY(SELECT s - ignored FROM jsonb_array_elements(steps->'items') AS s);
+	relation regclass := old.relation;
+	same_query boolean;
 BEGIN
-	IF to_regclass(name) IS NULL THEN
-		RETURN true;
-	END IF;
-	SELECT * INTO old FROM featurestore.spec WHERE relation = name::regclass;
-	IF NOT FOUND THEN
+	PERFORM set_config('search_path', caller_path, true);
+	same_query := featurestore._same_query(relation, query);
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+	RETURN same_query AND same_steps;
+END
+$$;
+COMMENT ON FUNCTION featurestore._is_same_spec(featurestore.spec, text, jsonb, boolean, text) IS 'internal: whether a spec is what a definition would make';
+
+/*
+ * Raises unless the names of a spec are free or its own: 42P07 for the view,
+ * 42723 for the functions, which would be overloaded.
+ */
+CREATE FUNCTION featurestore._check_spec_names(name text) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	old regclass := to_regclass(name);
+	parts text[] := parse_ident(name);
+	taken regprocedure;
+BEGIN
+	IF old IS NOT NULL AND NOT EXISTS (SELECT FROM featurestore.spec AS s WHERE s.relation = old) THEN
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_table', MESSAGE = format('relation %s already exists and is not a feature spec', name),
 			HINT = 'Choose another name.';
 	END IF;
-	difference := featurestore._spec_difference(old, items, exclude_columns, with_status);
-	IF difference IS NULL THEN
-		RAISE NOTICE 'feature spec % already exists with the same definition, skipping', name;
-		RETURN false;
-	ELSIF NOT replace THEN
-		RAISE EXCEPTION USING ERRCODE = 'duplicate_object', MESSAGE = format('feature spec %s already exists with another definition', name),
-			DETAIL = difference, HINT = 'Say replace => true to replace it.';
+	SELECT p.oid INTO taken FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+	WHERE n.nspname = parts[1] AND p.proname IN (parts[2], parts[2] || '_batch', parts[2] || '_vectors', parts[2] || '_matrix')
+		AND p.oid NOT IN (SELECT f::oid FROM featurestore._spec_functions(old) AS f)
+	ORDER BY p.proname, p.oid LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_function', MESSAGE = format('function %s already exists and is not that of feature spec %s', taken, name),
+			DETAIL = 'The functions of a feature spec are not overloaded, so that arguments of unknown type can be passed.', HINT = 'Choose another name.';
 	END IF;
-	RETURN true;
 END
 $$;
-COMMENT ON FUNCTION featurestore._check_spec_is_new(text, jsonb, text[], boolean, boolean) IS 'internal: whether a spec is to be made';
+COMMENT ON FUNCTION featurestore._check_spec_names(text) IS 'internal: checks that the names of a spec are not taken';
+
+/*
+ * Whether a spec is to be made: false when it is there with the same
+ * definition.  Raises 42710 when it has another and is not to be replaced.
+ */
+CREATE FUNCTION featurestore._spec_is_wanted(name text, difference text, is_same boolean, replace boolean) RETURNS boolean
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF is_same THEN
+		RAISE NOTICE 'feature spec % already exists with the same definition, skipping', name;
+	ELSIF NOT replace THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_object', MESSAGE = format('feature spec %s already exists with another definition', name),
+			DETAIL = coalesce(difference, 'Names in its items have come to stand for other objects.'), HINT = 'Say replace => true to replace it.';
+	END IF;
+	RETURN NOT is_same;
+END
+$$;
+COMMENT ON FUNCTION featurestore._spec_is_wanted(text, text, boolean, boolean) IS 'internal: whether a spec is to be made';
+
+/* Gives a spec that was made anew to whom it belonged, with the grants there were. */
+CREATE FUNCTION featurestore._restore_rights(spec regclass, owner regrole, grants text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	function regprocedure;
+	statement text;
+BEGIN
+	IF owner <> quote_ident(current_user)::regrole THEN
+		EXECUTE format('ALTER VIEW %s OWNER TO %s', featurestore._relation_name(spec), owner);
+		FOR function IN SELECT * FROM featurestore._spec_functions(spec) LOOP
+			EXECUTE format('ALTER FUNCTION %s OWNER TO %s', function, owner);
+		END LOOP;
+	END IF;
+	FOREACH statement IN ARRAY grants LOOP
+		EXECUTE statement;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._restore_rights(regclass, regrole, text[]) IS 'internal: restores owner and grants of a spec';
 
 /* Makes or replaces a spec; see create_feature_spec. */
 CREATE FUNCTION featurestore._define_spec(name text, items featurestore.spec_item[], exclude_columns text[], with_status boolean, replace boolean, caller_path text)
 	RETURNS regtype LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
+	old featurestore.spec := (SELECT s FROM featurestore.spec AS s WHERE relation = to_regclass(name));
+	owner regrole := (SELECT relowner FROM pg_class WHERE oid = old.relation);
+	grants text[] := featurestore._spec_grants(old.relation);
 	resolved jsonb;
 	arguments jsonb;
 	ordered jsonb;
-	version int := 1 + coalesce((SELECT s.version FROM featurestore.spec AS s WHERE relation = to_regclass(name)), 0);
-	old oid := to_regclass(name);
-	grants text[] := featurestore._spec_grants(old);
+	query text;
+	steps jsonb;
 	spec regclass;
-	statement text;
 BEGIN
-	IF NOT featurestore._check_spec_is_new(name, to_jsonb(items), exclude_columns, with_status, replace) THEN
-		RETURN name::regtype;
-	END IF;
+	PERFORM featurestore._check_spec_names(name);
 	resolved := featurestore._resolve_items(items);
 	arguments := featurestore._request_arguments(resolved);
 	PERFORM featurestore._check_arguments(resolved, arguments);
 	ordered := featurestore._order_items(resolved, arguments);
-	spec := featurestore._create_spec_view(name, arguments, ordered,
-		featurestore._result_columns(resolved, arguments, exclude_columns, with_status), caller_path);
-	PERFORM featurestore._store_definition('spec', jsonb_build_object('relation', name, 'version', version, 'with_status', with_status,
-		'exclude_columns', exclude_columns, 'items', to_jsonb(items), 'steps', featurestore._spec_steps(arguments, ordered)));
+	query := featurestore._spec_query(arguments, ordered, featurestore._result_columns(resolved, arguments, exclude_columns, with_status), caller_path);
+	steps := featurestore._spec_steps(arguments, ordered);
+	IF old.relation IS NOT NULL AND NOT featurestore._spec_is_wanted(name, featurestore._spec_difference(old, to_jsonb(items), exclude_columns, with_status),
+			featurestore._is_same_spec(old, query, steps, replace, caller_path), replace) THEN
+		RETURN name::regtype;
+	END IF;
+	spec := featurestore._create_spec_view(name, arguments, query, caller_path);
+	PERFORM featurestore._store_definition('spec', jsonb_build_object('relation', name, 'version', coalesce(old.version, 0) + 1, 'with_status', with_status,
+		'exclude_columns', exclude_columns, 'items', to_jsonb(items), 'steps', steps));
 	PERFORM featurestore._create_spec_functions(spec, arguments, featurestore._check_spec(spec));
-	IF spec::oid <> old THEN
-		FOREACH statement IN ARRAY grants LOOP
-			EXECUTE statement;
-		END LOOP;
+	IF spec <> old.relation THEN
+		PERFORM featurestore._restore_rights(spec, owner, grants);
 	END IF;
 	RETURN name::regtype;
 END
@@ -848,7 +985,7 @@ CREATE FUNCTION featurestore._spec_name(name text, creation_schema text) RETURNS
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	parts text[] := featurestore._online_table_name(name, creation_schema);
+	parts text[] := featurestore._object_name('name', name, creation_schema);
 BEGIN
 	IF octet_length(parts[2]) > 55 THEN
 		RAISE EXCEPTION USING ERRCODE = 'name_too_long', MESSAGE = format('feature spec name "%s" is too long', parts[2]),
@@ -870,8 +1007,9 @@ COMMENT ON FUNCTION featurestore._spec_name(text, text) IS 'internal: qualified 
  * error unless replace.  Raises, naming the item: 42703 unknown names, 42701
  * duplicates, 42702 half-bound keys, 42804 types that do not fit, 42P17 cycles
  * and what is not IMMUTABLE, 55000 keys that are not unique, 42622 long names,
- * 42501 without SELECT on what is looked up, 2BP01 if it cannot be replaced
- * because something depends on it.
+ * 42809 what cannot be looked up, 42501 without SELECT on it; also 42P07 and
+ * 42723 for names that are taken, 42710 for another definition, 2BP01 if it
+ * cannot be replaced because something depends on it.
  */
 CREATE FUNCTION featurestore.create_feature_spec(name text, items featurestore.spec_item[], exclude_columns text[] DEFAULT NULL,
 												 with_status boolean DEFAULT false, replace boolean DEFAULT false) RETURNS regtype
@@ -887,7 +1025,9 @@ CREATE FUNCTION featurestore.drop_feature_spec(name text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	AS $$
 BEGIN
-	IF pg_catalog.to_regclass(name) IS NULL OR NOT EXISTS (SELECT FROM featurestore.spec WHERE relation OPERATOR(pg_catalog.=) pg_catalog.to_regclass(name)) THEN
+	IF name IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'the name of the feature spec must not be null';
+	ELSIF pg_catalog.to_regclass(name) IS NULL OR NOT EXISTS (SELECT FROM featurestore.spec WHERE relation OPERATOR(pg_catalog.=) pg_catalog.to_regclass(name)) THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = pg_catalog.format('feature spec "%s" does not exist', name),
 			HINT = 'The view featurestore.feature_specs lists the specs there are.';
 	END IF;

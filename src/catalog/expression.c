@@ -16,7 +16,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-PG_FUNCTION_INFO_V1(check_expression);
+#include "catalog/expression.h"
+
 PG_FUNCTION_INFO_V1(expression_columns);
 
 /* Refuses what an expression over one row cannot have. */
@@ -52,9 +53,13 @@ refuse_walker(Node *node, void *text)
 	return raw_expression_tree_walker(node, refuse_walker, text);
 }
 
-/* The parsed expression; raises unless text is one and nothing else. */
-static Node *
-parse_expression(char *text)
+/*
+ * The raw parse tree of an expression.  Raises 42601 unless the text is one
+ * expression and nothing else, 0A000 if it has subqueries, window functions,
+ * parameters or the syntax of aggregates.
+ */
+Node *
+parse_bare_expression(const char *text)
 {
 	List	   *list = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, list)->stmt;
@@ -70,7 +75,7 @@ parse_expression(char *text)
 				 errmsg("\"%s\" is not an expression", text),
 				 errhint("Give one expression, with no FROM or other clause.")));
 	target = linitial_node(ResTarget, select->targetList);
-	refuse_walker(target->val, text);
+	refuse_walker(target->val, (void *) text);
 	return target->val;
 }
 
@@ -95,25 +100,14 @@ column_walker(Node *node, List **names)
 }
 
 /*
- * _check_expression(expression text) RETURNS void
- * Raises 42601 unless the text is one expression, 0A000 if it has subqueries,
- * window functions, parameters or the syntax of aggregates.
- */
-Datum
-check_expression(PG_FUNCTION_ARGS)
-{
-	parse_expression(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	PG_RETURN_VOID();
-}
-
-/*
  * _expression_columns(expression text) RETURNS text[]
- * The columns an expression names; errors as above, and 42601 for qualified names.
+ * The columns an expression names.  Raises what parse_bare_expression does, and
+ * 42601 for qualified names.
  */
 Datum
 expression_columns(PG_FUNCTION_ARGS)
 {
-	Node	   *expression = parse_expression(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	Node	   *expression = parse_bare_expression(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	List	   *names = NIL;
 	ArrayBuildState *array = initArrayResult(TEXTOID, CurrentMemoryContext, false);
 	ListCell   *lc;

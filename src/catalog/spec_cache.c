@@ -142,10 +142,26 @@ check_functions(Spec *spec)
 	spec->user = GetUserId();
 }
 
+/* Nothing can be compiled from this type. */
+static void
+refuse_type(Oid type)
+{
+	if (!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("feature spec was dropped or replaced during the lookup"),
+				 errhint("Try again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("type %s is not a feature spec", format_type_be(type)),
+			 errhint("Pass NULL cast to the spec, as in NULL::schema.spec, or create the spec with featurestore.create_feature_spec.")));
+}
+
 /*
  * The compiled spec whose row type this is.  Raises 42809 when it is not the
- * type of a spec, 42501 when the user may not call its functions.  The result
- * is good until the end of the transaction, though its is_valid may turn false.
+ * type of a spec, 42704 when it is not one any more, 42501 when the user may
+ * not call its functions.  The result is good until the end of the transaction,
+ * though its is_valid may turn false.
  */
 Spec *
 spec_for_type(Oid type)
@@ -164,10 +180,7 @@ spec_for_type(Oid type)
 	before = invalidations;
 	spec = spec_load(type);
 	if (!spec)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("type %s is not a feature spec", format_type_be(type)),
-				 errhint("Pass NULL cast to the spec, as in NULL::schema.spec, or create the spec with featurestore.create_feature_spec.")));
+		refuse_type(type);
 
 	entry = hash_search(spec_cache, &type, HASH_ENTER, &found);
 	if (found && entry->spec)

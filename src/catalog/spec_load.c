@@ -552,6 +552,8 @@ load_request(Spec *spec, Level *request, JsonbContainer *fields)
 	spec->nargs = list_length(request->query->targetList) - 1;
 	foreach(lc, request->query->targetList)
 	{
+		if (((TargetEntry *) lfirst(lc))->resjunk)
+			malformed_view(spec);
 		load_column(&spec->columns[i], lfirst(lc), -1);
 		spec->columns[i].is_output = json_array_has(fields, spec->columns[i].name);
 		i++;
@@ -632,14 +634,14 @@ load_results(Spec *spec, Level *result, Relation view)
 		Expr	   *expr = ((TargetEntry *) lfirst(lc))->expr;
 		ResultColumn *column = &spec->results[spec->nresults++];
 
-		if (IsA(expr, Var) && ((Var *) expr)->varno == result->below_rti)
+		column->is_status = !IsA(expr, Var);
+		if (!column->is_status)
 			previous = ((Var *) expr)->varattno - 1;
-		else if (exprType((Node *) expr) != TEXTOID)
-			malformed_view(spec);
-		if (previous < 0 || previous >= spec->ncolumns)
+		if (previous < 0 || previous >= spec->ncolumns ||
+			(column->is_status ? exprType((Node *) expr) != TEXTOID :
+			 ((Var *) expr)->varno != result->below_rti))
 			malformed_view(spec);
 		column->column = previous;
-		column->is_status = !IsA(expr, Var);
 	}
 	spec->result_desc = CreateTupleDescCopy(RelationGetDescr(view));
 	/* The executor frees descriptors that are not reference-counted. */
@@ -702,7 +704,9 @@ spec_load(Oid type)
 
 	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_VIEW)
 		return NULL;
-	view = relation_open(relid, AccessShareLock);
+	view = try_relation_open(relid, AccessShareLock);
+	if (!view)
+		return NULL;
 	if (!catalog_fetch("spec", relid, NULL, values, nulls))
 	{
 		relation_close(view, AccessShareLock);

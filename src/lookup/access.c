@@ -340,5 +340,8 @@ access_obstacle(SpecItem *item, Relation rel)
 	if (rel->rd_rel->relrowsecurity &&
 		check_enable_rls(RelationGetRelid(rel), InvalidOid, true) == RLS_ENABLED)
 		return "row-level security applies";
+	/* The planner's path has the error for it. */
+	if (!RelationIsPopulated(rel))
+		return "materialized view is not populated";
 	return NULL;
 }

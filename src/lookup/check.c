@@ -23,9 +23,10 @@ PG_FUNCTION_INFO_V1(check_spec);
 static bool
 relation_is_shared(Relation rel)
 {
-	return rel->rd_rel->relpersistence != RELPERSISTENCE_TEMP &&
-		(rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_MATVIEW ||
-		 rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
+	char		relkind = rel->rd_rel->relkind;
+
+	return relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW ||
+		relkind == RELKIND_PARTITIONED_TABLE;
 }
 
 /* The weakest parallel label among a spec's tables and expressions. */

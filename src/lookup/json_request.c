@@ -191,8 +191,6 @@ put_value(JsonRequest *request, int column, RequestColumn *values, int at, Jsonb
 {
 	SpecColumn *type = &request->spec->columns[column];
 
-	if (column < request->spec->nargs && is_array(value))
-		refuse_type(type, type->type, value);
 	values->values[at] = datum_from_json(type, type->type, type->typmod, value,
 										 &values->nulls[at]);
 	values->given[at] = true;

@@ -16,6 +16,7 @@
  *		row_cache.c	where rows were last seen
  *		sql_probe.c	one set-based statement, where probes cannot be
  *		run.c		the run over chunks and items
+ *		snapshot.c	the snapshot it reads under
  *		row.c		the working row, expressions included
  *		rows.c		typed rows
  *		vectors.c	vectors and matrices
@@ -81,6 +82,7 @@ typedef struct ItemAccess
 	int			time_position;	/* scan key of the event time */
 	AttrNumber	last_attno;		/* deform up to here */
 	List	   *tiebreak;		/* columns after the time in the unique index */
+	bool		is_settled;		/* no snapshot is older than the table's file */
 
 	bool	   *range_checked;	/* per key: an integer wider than the column */
 	Oid		   *key_types;		/* of the columns */
@@ -139,6 +141,7 @@ typedef struct LookupRun
 	Spec	   *spec;
 	LookupRequest *request;
 	Snapshot	snapshot;
+	bool		owns_snapshot;	/* rather than the statement */
 	MemoryContext cxt;			/* of the call */
 	MemoryContext chunk_cxt;	/* of the chunk */
 	ItemRun    *items;
@@ -167,6 +170,9 @@ extern int	combine_lengths(int nrows, int length);
 extern bool enable_direct_lookup;
 extern ItemAccess *access_for_item(Spec *spec, SpecItem *item, Relation rel);
 extern const char *access_obstacle(SpecItem *item, Relation rel);
+
+/* snapshot.c */
+extern void choose_snapshot(LookupRun *run);
 
 /* keys.c */
 extern void gather_keys(LookupRun *run, ItemRun *irun);

@@ -36,6 +36,7 @@ typedef struct Coercion
 	CoercionKind kind;
 	Oid			function;
 	int			nargs;
+	Oid			domain;			/* whose constraints to check, or 0 */
 } Coercion;
 
 /* T: the argument if given, else the start of the statement. */
@@ -90,7 +91,7 @@ find_coercion(Spec *spec, int arg, Oid given)
 {
 	SpecColumn *column = &spec->columns[arg];
 	Oid			wanted = column->type;
-	Coercion	coercion = {COERCE_NOTHING, InvalidOid, 0};
+	Coercion	coercion = {COERCE_NOTHING};
 	CoercionContext context = COERCION_IMPLICIT;
 	CoercionPathType path;
 
@@ -106,6 +107,8 @@ find_coercion(Spec *spec, int arg, Oid given)
 		coercion.kind = COERCE_INTEGER;
 		return coercion;
 	}
+	if (get_typtype(wanted) == TYPTYPE_DOMAIN)
+		coercion.domain = wanted;
 	if (given == FLOAT8OID && wanted == FLOAT4OID)
 		context = COERCION_ASSIGNMENT;
 	path = find_coercion_pathway(wanted, given, context, &coercion.function);
@@ -140,9 +143,9 @@ coerce_integer(SpecColumn *column, Datum value)
 	return value;
 }
 
-/* Coerces one value that is not NULL. */
+/* Coerces one value that is not NULL, but for the constraints of a domain. */
 static Datum
-coerce_value(SpecColumn *column, Coercion *coercion, Datum value)
+coerce_to_base(SpecColumn *column, Coercion *coercion, Datum value)
 {
 	Oid			input;
 	Oid			ioparam;
@@ -162,6 +165,16 @@ coerce_value(SpecColumn *column, Coercion *coercion, Datum value)
 		default:
 			return value;
 	}
+}
+
+/* Coerces one value that is not NULL. */
+static Datum
+coerce_value(SpecColumn *column, Coercion *coercion, Datum value)
+{
+	value = coerce_to_base(column, coercion, value);
+	if (OidIsValid(coercion->domain))
+		domain_check(value, false, coercion->domain, NULL, CurrentMemoryContext);
+	return value;
 }
 
 /* Takes an argument that is one value. */
@@ -207,7 +220,9 @@ take_array(Spec *spec, int arg, RequestColumn *column, Oid element, NullableDatu
 	deconstruct_array(array, element, typlen, typbyval, typalign, &column->values,
 					  &column->nulls, &length);
 	column->is_single = length == 1;
-	for (int i = 0; coercion.kind != COERCE_NOTHING && i < length; i++)
+	if (coercion.kind == COERCE_NOTHING && !OidIsValid(coercion.domain))
+		return combine_lengths(nrows, length);
+	for (int i = 0; i < length; i++)
 	{
 		if (!column->nulls[i])
 			column->values[i] = coerce_value(&spec->columns[arg], &coercion, column->values[i]);

@@ -198,6 +198,9 @@ row_compute_early(LookupRun *run, ItemRun *irun)
 	for (int row = 0; row < run->chunk_rows; row++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		irun->nulls[row] = true;
+		if (row_is_overridden(run, column, row))
+			continue;
 		ResetExprContext(run->econtext);
 		for (int i = 0; i < column; i++)
 		{

@@ -76,7 +76,7 @@ is_older(TimestampTz as_of, TimestampTz event, int64 bound)
 	return pg_sub_s64_overflow(as_of, event, &age) || age > bound;
 }
 
-/* Opens a spec's tables; false if the spec changed meanwhile. */
+/* Opens a spec's tables; false if the spec changed meanwhile, or was dropped. */
 static bool
 open_tables(LookupRun *run)
 {
@@ -87,7 +87,11 @@ open_tables(LookupRun *run)
 	{
 		run->items[i].item = &spec->items[i];
 		if (OidIsValid(spec->items[i].relid))
-			run->items[i].rel = table_open(spec->items[i].relid, AccessShareLock);
+		{
+			run->items[i].rel = try_table_open(spec->items[i].relid, AccessShareLock);
+			if (!run->items[i].rel)
+				spec->is_valid = false;
+		}
 	}
 	return spec->is_valid;
 }
@@ -191,13 +195,13 @@ item_is_constant(LookupRun *run, SpecItem *item)
 
 /*
  * Sets up a run for its request.  Rows are then fetched with lookup_next; all
- * of them see the snapshot of the calling statement.
+ * of them see the same snapshot.
  */
 void
 lookup_start(LookupRun *run, LookupRequest *request)
 {
 	run->request = request;
-	run->snapshot = GetActiveSnapshot();
+	choose_snapshot(run);
 	run->cxt = CurrentMemoryContext;
 	run->chunk_cxt = run->cxt;
 	if (request->nrows > 1)
@@ -449,4 +453,6 @@ lookup_close(LookupRun *run)
 {
 	row_end(run);
 	close_tables(run);
+	if (run->owns_snapshot)
+		PopActiveSnapshot();
 }

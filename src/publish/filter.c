@@ -16,11 +16,12 @@
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
-#include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
+
+#include "catalog/expression.h"
 
 PG_FUNCTION_INFO_V1(canonical_filter);
 
@@ -38,21 +39,6 @@ filter_error_callback(void *arg)
 	}
 }
 
-/* The raw parse tree of a bare expression. */
-static Node *
-parse_expression(const char *filter)
-{
-	List	   *statements = raw_parser(filter, RAW_PARSE_PLPGSQL_EXPR);
-	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
-
-	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("filter must be one expression")));
-
-	return linitial_node(ResTarget, select->targetList)->val;
-}
-
 /*
  * Analyzes filter as a condition over one row of source.  It must give the
  * same answer whenever it is asked, or rows would come and go unnoticed.
@@ -68,7 +54,7 @@ analyze_filter(Relation source, const char *filter)
 	item = addRangeTableEntryForRelation(pstate, source, AccessShareLock, NULL, false, true);
 	addNSItemToQuery(pstate, item, false, true, true);
 
-	expression = transformExpr(pstate, parse_expression(filter), EXPR_KIND_WHERE);
+	expression = transformExpr(pstate, parse_bare_expression(filter), EXPR_KIND_WHERE);
 	expression = coerce_to_boolean(pstate, expression, "filter");
 	assign_expr_collations(pstate, expression);
 

@@ -1,0 +1,114 @@
+/*
+ * snapshot.c
+ *	  The snapshot that a lookup reads under.
+ *
+ * It is that of the calling statement, which was taken before the lookup could
+ * lock its tables.  In between, a table may have been truncated and filled
+ * again, or rewritten, by a transaction that the snapshot does not see: maybe
+ * the very one the lookup waited for.  Its rows would be missing then.  A plain
+ * query does not have this problem, since it locks its tables first.  In such a
+ * case, which is rare, the lookup takes a snapshot of its own.
+ *
+ * A transaction that keeps its snapshot (REPEATABLE READ) sees what any other
+ * query of it would.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "lookup/lookup.h"
+#include "compat.h"
+
+/* The file of a relation as a snapshot sees it, or InvalidOid if it sees none. */
+static Oid
+file_under_snapshot(Oid relid, Snapshot snapshot)
+{
+	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			file;
+
+	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, ClassOidIndexId, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	file = tuple ? ((Form_pg_class) GETSTRUCT(tuple))->relfilenode : InvalidOid;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return file;
+}
+
+/*
+ * Has a relation, which is locked, a file that the snapshot does not know?
+ * *is_settled says that it is known to every snapshot of this session, present
+ * or future.
+ */
+static bool
+file_is_new(Oid relid, Snapshot snapshot, bool *is_settled)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			file;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	*is_settled = TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), TransactionXmin);
+	ReleaseSysCache(tuple);
+	return OidIsValid(file) && !*is_settled && file != file_under_snapshot(relid, snapshot);
+}
+
+/* The same of an item's table with its partitions or children. */
+static bool
+table_is_new(ItemRun *irun, Snapshot snapshot)
+{
+	ItemAccess *access = irun->item->access;
+	ListCell   *lc;
+	bool		is_settled;
+
+	if (!irun->rel->rd_rel->relhassubclass)
+		return !access->is_settled &&
+			file_is_new(irun->item->relid, snapshot, &access->is_settled);
+
+	/* what happens to a partition is not told of the whole, so nothing is kept */
+	foreach(lc, find_all_inheritors(irun->item->relid, AccessShareLock, NULL))
+	{
+		if (file_is_new(lfirst_oid(lc), snapshot, &is_settled))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Decides on the snapshot of a run whose tables are locked.  If it is one of
+ * its own it is made the active one, until lookup_close.
+ */
+void
+choose_snapshot(LookupRun *run)
+{
+	Snapshot	snapshot = GetActiveSnapshot();
+
+	for (int i = 0; i < run->spec->nitems && !run->owns_snapshot; i++)
+	{
+		if (!run->items[i].rel || IsolationUsesXactSnapshot() ||
+			!table_is_new(&run->items[i], snapshot))
+			continue;
+		if (IsInParallelMode())
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("%s: table was rewritten during the query", run->items[i].item->name),
+					 errhint("Try again.")));
+		PushActiveSnapshot(GetLatestSnapshot());
+		run->owns_snapshot = true;
+	}
+	run->snapshot = GetActiveSnapshot();
+}
