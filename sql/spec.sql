@@ -88,6 +88,8 @@ BEGIN
 	END IF;
 	IF coalesce(cardinality(lookup_key), 0) = 0 OR array_position(lookup_key, NULL) IS NOT NULL THEN
 		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'lookup_key must name the key to look up by');
+	ELSIF cardinality(lookup_key) > 32 THEN
+		PERFORM featurestore._item_error(label, 'program_limit_exceeded', 'lookup_key cannot have more than 32 columns');
 	END IF;
 	SELECT count(*) INTO named FROM unnest(lookup_key) AS e
 	WHERE e = ANY (key_columns) OR (position('=' in e) > 0 AND split_part(e, '=', 1) = ANY (key_columns));
@@ -191,6 +193,9 @@ BEGIN
 	ELSE
 		feature_names := ARRAY(SELECT jsonb_array_elements_text(definition->'feature_names'));
 	END IF;
+	IF array_position(feature_names, NULL) IS NOT NULL THEN
+		PERFORM featurestore._item_error(label, 'null_value_not_allowed', 'feature_names must not contain null');
+	END IF;
 	FOREACH wanted IN ARRAY feature_names LOOP
 		declared := NULL;
 		SELECT * INTO col FROM featurestore._columns(relation) WHERE name = wanted;
@@ -236,7 +241,7 @@ BEGIN
 		END IF;
 		BEGIN
 			EXECUTE format('SELECT x::text FROM jsonb_to_record($1) AS t(x %s)', type) INTO value USING jsonb_build_object('x', entry.value);
-		EXCEPTION WHEN data_exception OR invalid_text_representation THEN
+		EXCEPTION WHEN data_exception OR check_violation OR not_null_violation THEN
 			PERFORM featurestore._item_error(label, SQLSTATE, format('default of output "%s": %s', entry.key, SQLERRM));
 		END;
 		defaults := defaults || jsonb_build_object(entry.key, value);
@@ -286,6 +291,8 @@ BEGIN
 	END IF;
 	IF jsonb_typeof(definition->'rename_outputs') <> 'object' OR jsonb_typeof(definition->'default_values') <> 'object' THEN
 		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'rename_outputs and default_values must be json objects');
+	ELSIF EXISTS (SELECT FROM jsonb_each(definition->'rename_outputs') WHERE jsonb_typeof(value) <> 'string') THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'rename_outputs must map names to names', 'Write it as {"column": "output"}.');
 	END IF;
 	keys := featurestore._lookup_keys(label, target, ARRAY(SELECT jsonb_array_elements_text(nullif(definition->'lookup_key', 'null'))));
 	time_column := featurestore._lookup_time(label, target, ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k));
@@ -322,6 +329,9 @@ BEGIN
 	IF kind = 'feature_function' THEN
 		IF definition->>'call' IS NULL THEN
 			PERFORM featurestore._item_error(label, 'null_value_not_allowed', 'function must not be null');
+		ELSIF (CASE jsonb_typeof(bindings) WHEN 'object' THEN EXISTS (SELECT FROM jsonb_each(bindings) WHERE jsonb_typeof(value) <> 'string')
+				WHEN 'array' THEN EXISTS (SELECT FROM jsonb_array_elements(bindings) AS b WHERE jsonb_typeof(b) <> 'string') END) THEN
+			PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'input_bindings must give names', 'Write a constant into an expression, and bind to that.');
 		ELSIF jsonb_typeof(bindings) = 'object' THEN
 			sql := (SELECT string_agg(format('%I => %I', key, value), ', ') FROM jsonb_each_text(bindings));
 		ELSIF jsonb_typeof(bindings) = 'array' THEN
@@ -358,9 +368,8 @@ BEGIN
 	END IF;
 	FOR i IN array_lower(items, 1) .. array_upper(items, 1) LOOP
 		item := items[i];
-		label := format('item %s (%s%s)', i, coalesce(item.kind, 'null'), coalesce(' ' || CASE item.kind
-			WHEN 'lookup' THEN 'of ' || (item.definition->>'table') WHEN 'request_field' THEN format('"%s"', item.definition->>'name')
-			ELSE format('"%s"', item.definition->>'output_name') END, ''));
+		label := format('item %s (%s%s)', i, coalesce(item.kind, 'null'),
+			coalesce(' of ' || (item.definition->>'table'), ' "' || coalesce(item.definition->>'output_name', item.definition->>'name') || '"'));
 		CASE
 			WHEN item.kind = 'lookup' THEN
 				part := featurestore._resolve_lookup(label, item.definition);
@@ -579,8 +588,11 @@ DECLARE
 	result jsonb := '[]';
 	name text;
 BEGIN
+	IF array_position(exclude_columns, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'exclude_columns must not contain null';
+	END IF;
 	FOREACH name IN ARRAY exclude_columns LOOP
-		IF name IS NULL OR name <> ALL (keys || outputs) THEN
+		IF name <> ALL (keys || outputs) THEN
 			RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE = format('exclude_columns names "%s", which the feature spec does not have', name),
 				HINT = format('It has: %s.', array_to_string(keys || outputs, ', '));
 		END IF;
@@ -617,7 +629,8 @@ CREATE FUNCTION featurestore._check_level(item jsonb, level text, caller_path te
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	statement text := format('SELECT FROM (%s) AS v LIMIT 0', level);
+	output text := CASE WHEN item->>'kind' <> 'lookup' THEN quote_ident(item->'outputs'->0->>'name') END;
+	statement text := format('SELECT %s FROM (%s) AS v LIMIT 0', output, level);
 	called regprocedure;
 	message text;
 	hint text;

@@ -426,6 +426,7 @@ load_computed(Spec *spec, SpecItem *item, Level *level)
 {
 	TargetEntry *target = llast(level->query->targetList);
 	Node	   *expr = copyObject((Node *) target->expr);
+	bool		is_mutable;
 
 	if (item->ncolumns != 1)
 		malformed_view(spec);
@@ -440,8 +441,10 @@ load_computed(Spec *spec, SpecItem *item, Level *level)
 	if (level->below_rti != 1)
 		ChangeVarNodes(expr, level->below_rti, 1, 0);
 	collect_functions(expr, spec);
+	/* Labels count as they are declared, and in what planning brings to light. */
+	is_mutable = contain_mutable_functions(expr);
 	item->expr = expression_planner((Expr *) expr);
-	if (contain_mutable_functions((Node *) item->expr))
+	if (is_mutable || contain_mutable_functions((Node *) item->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("%s: functions must be marked IMMUTABLE", item->name),

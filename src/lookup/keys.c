@@ -67,6 +67,18 @@ fetch_key(LookupRun *run, ItemRun *irun, int k, int row, Datum *value)
 	return true;
 }
 
+/* Fetches all keys of a row; false when no row of the table can have them. */
+bool
+fetch_keys(LookupRun *run, ItemRun *irun, int row, Datum *values)
+{
+	for (int k = 0; k < irun->item->nkeys; k++)
+	{
+		if (!fetch_key(run, irun, k, row, &values[k]))
+			return false;
+	}
+	return true;
+}
+
 /* One key that is passed by value: sort the values themselves. */
 static void
 gather_integer_keys(LookupRun *run, ItemRun *irun, int nrows)
@@ -163,12 +175,8 @@ gather_any_keys(LookupRun *run, ItemRun *irun, int nrows)
 	images.values = palloc(sizeof(Datum) * nkeys * nrows);
 	for (int row = 0; row < nrows; row++)
 	{
-		bool		complete = true;
-
 		keys->row_probe[row] = -1;
-		for (int k = 0; k < nkeys && complete; k++)
-			complete = fetch_key(run, irun, k, row, &images.values[(Size) row * nkeys + k]);
-		if (complete)
+		if (fetch_keys(run, irun, row, &images.values[(Size) row * nkeys]))
 			sorted[n++] = row;
 	}
 	if (n > 1)

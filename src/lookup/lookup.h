@@ -176,10 +176,12 @@ extern void choose_snapshot(LookupRun *run);
 
 /* keys.c */
 extern void gather_keys(LookupRun *run, ItemRun *irun);
+extern bool fetch_keys(LookupRun *run, ItemRun *irun, int row, Datum *values);
 extern bool key_images_equal(Datum a, Datum b, bool byval, int16 length);
 
 /* probe.c */
 extern bool probe_index(LookupRun *run, ItemRun *irun);
+extern void prefetch_constant_items(LookupRun *run);
 
 /* sql_probe.c */
 extern void probe_sql(LookupRun *run, ItemRun *irun);

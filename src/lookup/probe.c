@@ -119,9 +119,22 @@ hash_key(ItemAccess *access, int nkeys, Datum *key)
 }
 
 /*
- * Sets up the use of hints, where rows can be fetched by them: they must be in
+ * The hints for an item, where rows can be fetched by them: they must be in
  * shared buffers and of the heap, whose fetch we know.
  */
+static RowCache *
+cache_for_item(ItemRun *irun)
+{
+	ItemAccess *access = irun->item->access;
+
+	if (access->is_newest || IsolationIsSerializable() ||
+		RelationUsesLocalBuffers(irun->rel) ||
+		irun->rel->rd_tableam != GetHeapamTableAmRoutine())
+		return NULL;
+	return row_cache_for_index(access->index);
+}
+
+/* Sets up the use of hints. */
 static void
 use_cache(Prober *prober)
 {
@@ -129,10 +142,7 @@ use_cache(Prober *prober)
 	ItemAccess *access = irun->item->access;
 	int			nprobes = irun->keys.nprobes;
 
-	if (access->is_newest || IsolationIsSerializable() ||
-		RelationUsesLocalBuffers(irun->rel) || irun->rel->rd_tableam != GetHeapamTableAmRoutine())
-		return;
-	prober->cache = row_cache_for_index(access->index);
+	prober->cache = cache_for_item(irun);
 	if (!prober->cache)
 		return;
 	prober->hashes = palloc_array(uint64, nprobes);
@@ -324,9 +334,13 @@ probe_keys(Prober *prober)
 bool
 probe_index(LookupRun *run, ItemRun *irun)
 {
-	Prober		prober = {.run = run,.irun = irun};
+	Prober		prober;
 	bool		done;
 
+	prober.run = run;
+	prober.irun = irun;
+	prober.index = NULL;
+	prober.scan = NULL;
 	use_cache(&prober);
 	prober.slot = table_slot_create(irun->rel, NULL);
 	done = probe_keys(&prober);
@@ -336,4 +350,58 @@ probe_index(LookupRun *run, ItemRun *irun)
 	if (prober.index)
 		index_close(prober.index, NoLock);
 	return done;
+}
+
+/* Is an item probed by keys that come with the request, the same for all rows? */
+static bool
+is_keyed_by_request(LookupRun *run, ItemRun *irun)
+{
+	if (!irun->is_direct || !irun->is_constant || irun->table_status != STATUS_PRESENT)
+		return false;
+	for (int k = 0; k < irun->item->nkeys; k++)
+	{
+		if (irun->item->keys[k].column > run->spec->nargs)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Asks for the memory that the probes of constant items will touch, of all
+ * tables at a time, so that a lookup of one row does not wait for one table
+ * after the other.
+ */
+void
+prefetch_constant_items(LookupRun *run)
+{
+	int			nitems = run->spec->nitems;
+	RowCache  **caches = palloc0_array(RowCache *, nitems);
+	uint64	   *hashes = palloc_array(uint64, nitems);
+	RowHint   **hints = palloc0_array(RowHint *, nitems);
+
+	for (int i = 0; i < nitems; i++)
+	{
+		ItemRun    *irun = &run->items[i];
+		Datum		key[INDEX_MAX_KEYS];
+
+		if (!is_keyed_by_request(run, irun) || (caches[i] = cache_for_item(irun)) == NULL)
+			continue;
+		if (!fetch_keys(run, irun, 0, key))
+		{
+			caches[i] = NULL;
+			continue;
+		}
+		hashes[i] = hash_key(irun->item->access, irun->item->nkeys, key);
+		__builtin_prefetch(row_cache_bucket(caches[i], hashes[i]));
+	}
+	for (int i = 0; i < nitems; i++)
+	{
+		if (caches[i] && (hints[i] = row_cache_find(caches[i], hashes[i])) != NULL)
+			prefetch_page(hints[i]);
+	}
+	for (int i = 0; i < nitems; i++)
+	{
+		if (hints[i])
+			prefetch_row(hints[i]);
+	}
 }

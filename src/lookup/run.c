@@ -411,6 +411,8 @@ next_chunk(LookupRun *run)
 	if (run->chunk_rows <= 0)
 		return false;
 
+	if (run->chunk_start == 0)
+		prefetch_constant_items(run);
 	for (int i = 0; i < run->spec->nitems; i++)
 	{
 		if (i == 0 && run->chunk_cxt != run->cxt)

@@ -35,6 +35,7 @@
 
 #define SETTINGS "SET plan_cache_mode = force_generic_plan; SET jit = off; "
 #define MAX_SIDES 16
+#define HOT_USERS 10000
 #define WARM_UP_BLOCKS 10
 #define GROUP_LIMIT 40e6			/* microseconds; then a slow machine gets fewer rounds */
 #define lengthof(a) ((int) (sizeof(a) / sizeof((a)[0])))
@@ -65,9 +66,9 @@ random_number(void)
 }
 
 void
-make_request(Request *r, int nitems)
+make_request(Request *r, int nitems, int64_t among)
 {
-	r->user = 1 + random_number() % users;
+	r->user = 1 + random_number() % (among ? among : users);
 	r->hour = random_number() % 24;
 	r->nitems = nitems;
 	for (int i = 0; i < nitems; i++)
@@ -148,7 +149,7 @@ run_block(Side *s)
 
 	for (int i = 0; i < s->calls; i++)
 	{
-		make_request(&r, s->nitems);
+		make_request(&r, s->nitems, s->users);
 		latency[i] = timed_call(s, &r);
 	}
 	s->cpu[s->nblocks] = s->backend ? (backend_cpu(s->backend) - cpu) / s->calls : 0;
@@ -263,37 +264,58 @@ report_latency(Side *const *sides, int n)
 
 static Backend direct;
 static Backend by_spi;
+static Backend by_index;
 
+#define VECTORS "SELECT * FROM bench.ranker_vectors($1, $2, $3)"
+#define ROW "SELECT * FROM bench.ranker($1, $2, $3)"
+#define ROWS "SELECT * FROM bench.ranker_batch($1, $2, $3)"
 #define MATRIX "SELECT bench.ranker_matrix($1, $2, $3)"
 #define ITEM_MATRIX "SELECT bench.item_matrix($1)"
 
-static Side nothing = {"SELECT 1", "SELECT 1", "", DECODE_NONE, 1, 200, &direct};
+/* Items of a request and calls of a block; a block takes some milliseconds. */
+#define ONE_ITEM 1, 200
+#define MANY_ITEMS 100, 40
+#define MOST_ITEMS 500, 10
 
-static Side join_1 = {"join, 1 item", single_forms[BEST_SINGLE], "uih", DECODE_NONE, 1, 200, &direct};
-static Side vector_1 = {"vector, 1 item", "SELECT * FROM bench.ranker_vectors($1, $2, $3)", "UIH", DECODE_VECTORS, 1, 200, &direct};
-static Side row_1 = {"typed row, 1 item", "SELECT * FROM bench.ranker($1, $2, $3)", "uih", DECODE_NONE, 1, 200, &direct};
-static Side matrix_1 = {"matrix, 1 item", MATRIX, "UIH", DECODE_MATRIX, 1, 200, &direct};
+/* Prepared once, measured in each group that it is subtracted in. */
+#define NOTHING {"SELECT 1", "SELECT 1", "", DECODE_NONE, ONE_ITEM, &direct}
+static Side nothing = NOTHING;
+static Side hot_nothing = NOTHING;
+static Side redis_nothing = NOTHING;
 
-static Side join_500 = {"join, 500 items", batch_forms[BEST_BATCH], "uIh", DECODE_NONE, 500, 10, &direct};
-static Side matrix_500 = {"matrix, 500 items", MATRIX, "UIH", DECODE_MATRIX, 500, 10, &direct};
-static Side rows_500 = {"typed rows, 500 items", "SELECT * FROM bench.ranker_batch($1, $2, $3)", "UIH", DECODE_NONE, 500, 10, &direct};
-static Side spi_500 = {"matrix, 500 items, SPI path", MATRIX, "UIH", DECODE_MATRIX, 500, 10, &by_spi};
+static Side join_1 = {"join, 1 item", BEST_SINGLE, "uih", DECODE_NONE, ONE_ITEM, &direct};
+static Side vector_1 = {"vector, 1 item", VECTORS, "UIH", DECODE_VECTORS, ONE_ITEM, &direct};
+static Side row_1 = {"typed row, 1 item", ROW, "uih", DECODE_NONE, ONE_ITEM, &direct};
+static Side matrix_1 = {"matrix, 1 item", MATRIX, "UIH", DECODE_MATRIX, ONE_ITEM, &direct};
 
-static Side items_1 = {"item features, 1 item", ITEM_MATRIX, "I", DECODE_MATRIX, 1, 200, &direct};
-static Side items_100 = {"item features, 100 items", ITEM_MATRIX, "I", DECODE_MATRIX, 100, 40, &direct};
-static Side items_500 = {"item features, 500 items", ITEM_MATRIX, "I", DECODE_MATRIX, 500, 10, &direct};
-static Side redis_1 = {.name = "Redis, 1 item", .nitems = 1, .calls = 200};
-static Side redis_100 = {.name = "Redis, 100 items", .nitems = 100, .calls = 40};
-static Side redis_500 = {.name = "Redis, 500 items", .nitems = 500, .calls = 10};
+static Side hot_join = {"join, hot users", BEST_SINGLE, "uih", DECODE_NONE, ONE_ITEM, &direct, HOT_USERS};
+static Side hot_vector = {"vector, hot users", VECTORS, "UIH", DECODE_VECTORS, ONE_ITEM, &direct, HOT_USERS};
+static Side hot_row = {"typed row, hot users", ROW, "uih", DECODE_NONE, ONE_ITEM, &direct, HOT_USERS};
+
+static Side join_500 = {"join, 500 items", BEST_BATCH, "uIh", DECODE_NONE, MOST_ITEMS, &direct};
+static Side arrays_500 = {"join to arrays, 500 items", ARRAYS_BATCH, "uIh", DECODE_NONE, MOST_ITEMS, &direct};
+static Side matrix_500 = {"matrix, 500 items", MATRIX, "UIH", DECODE_MATRIX, MOST_ITEMS, &direct};
+static Side rows_500 = {"typed rows, 500 items", ROWS, "UIH", DECODE_NONE, MOST_ITEMS, &direct};
+static Side index_500 = {"matrix, 500, no row cache", MATRIX, "UIH", DECODE_MATRIX, MOST_ITEMS, &by_index};
+static Side spi_500 = {"matrix, 500, SPI path", MATRIX, "UIH", DECODE_MATRIX, MOST_ITEMS, &by_spi};
+
+static Side items_1 = {"item features, 1", ITEM_MATRIX, "I", DECODE_MATRIX, ONE_ITEM, &direct};
+static Side items_100 = {"item features, 100", ITEM_MATRIX, "I", DECODE_MATRIX, MANY_ITEMS, &direct};
+static Side items_500 = {"item features, 500", ITEM_MATRIX, "I", DECODE_MATRIX, MOST_ITEMS, &direct};
+static Side items_index = {"item features, no row cache", ITEM_MATRIX, "I", DECODE_MATRIX, MOST_ITEMS, &by_index};
+static Side redis_1 = {"Redis, 1 item", NULL, NULL, DECODE_NONE, ONE_ITEM};
+static Side redis_100 = {"Redis, 100 items", NULL, NULL, DECODE_NONE, MANY_ITEMS};
+static Side redis_500 = {"Redis, 500 items", NULL, NULL, DECODE_NONE, MOST_ITEMS};
 
 /* What the items of a batch are compared with; never timed. */
-static Side item_join = {"item join", ITEM_JOIN, "I", DECODE_NONE, 500, 1, &direct};
+static Side item_join = {"item join", ITEM_JOIN, "I", DECODE_NONE, MOST_ITEMS, &direct};
 
 static Side *const singles[] = {&nothing, &join_1, &vector_1, &row_1, &matrix_1};
-static Side *const batches[] = {&join_500, &matrix_500, &rows_500, &spi_500};
-static Side *const against_redis_1[] = {&nothing, &items_1, &redis_1};
+static Side *const hot_singles[] = {&hot_nothing, &hot_join, &hot_vector, &hot_row};
+static Side *const batches[] = {&join_500, &arrays_500, &matrix_500, &rows_500, &index_500, &spi_500};
+static Side *const against_redis_1[] = {&redis_nothing, &items_1, &redis_1};
 static Side *const against_redis_100[] = {&items_100, &redis_100};
-static Side *const against_redis_500[] = {&items_500, &redis_500};
+static Side *const against_redis_500[] = {&items_500, &items_index, &redis_500};
 
 static void
 prepare(Side *const *sides, int n)
@@ -306,11 +328,13 @@ prepare(Side *const *sides, int n)
 static void
 prepare_all(const char *socket)
 {
-	Side	   *const more[] = {&item_join, &items_1, &items_100, &items_500};
+	Side	   *const more[] = {&item_join, &items_1, &items_100, &items_500, &items_index};
 
 	backend_open(&direct, SETTINGS);
 	backend_open(&by_spi, SETTINGS "SET featurestore.enable_direct_lookup = off");
+	backend_open(&by_index, SETTINGS "SET featurestore.row_cache_size = 0");
 	prepare(singles, lengthof(singles));
+	prepare(hot_singles + 1, lengthof(hot_singles) - 1);
 	prepare(batches, lengthof(batches));
 	prepare(more, lengthof(more));
 	redis_open(socket);
@@ -321,10 +345,10 @@ static void
 verify_all(void)
 {
 	verify(&join_1, 2, singles + 2, lengthof(singles) - 2, users, catalogue);
-	verify(&join_500, 2, batches + 1, lengthof(batches) - 1, users, catalogue);
+	verify(&join_500, 2, batches + 2, lengthof(batches) - 2, users, catalogue);
 	verify(&item_join, 1, against_redis_1 + 1, 2, users, catalogue);
 	verify(&item_join, 1, against_redis_100, 2, users, catalogue);
-	verify(&item_join, 1, against_redis_500, 2, users, catalogue);
+	verify(&item_join, 1, against_redis_500, 3, users, catalogue);
 	fprintf(stderr, "verified: all sides give the same values\n");
 }
 
@@ -332,6 +356,7 @@ static void
 measure_all(int rounds)
 {
 	measure("1 user + 1 item", singles, lengthof(singles), rounds);
+	measure("the same, hot users", hot_singles, lengthof(hot_singles), rounds);
 	measure("1 user + 500 items", batches, lengthof(batches), rounds);
 	measure("1 item, Redis", against_redis_1, lengthof(against_redis_1), rounds);
 	measure("100 items, Redis", against_redis_100, lengthof(against_redis_100), rounds);
@@ -347,26 +372,32 @@ report_all(void)
 	report_cpu("1 user + 1 item, vector *", &vector_1, &join_1, &nothing, 0.45);
 	report_cpu("1 user + 1 item, typed row *", &row_1, &join_1, &nothing, 0.75);
 	report_cpu("1 user + 1 item, matrix *", &matrix_1, &join_1, &nothing, 0);
+	report_cpu("  of 10,000 users, vector *", &hot_vector, &hot_join, &hot_nothing, 0);
+	report_cpu("  of 10,000 users, typed row *", &hot_row, &hot_join, &hot_nothing, 0);
 	report_cpu("1 user + 500 items, matrix", &matrix_500, &join_500, NULL, 0.3);
 	report_cpu("1 user + 500 items, typed rows", &rows_500, &join_500, NULL, 0.95);
-	report_cpu("1 user + 500 items, SPI path", &spi_500, &join_500, NULL, 0);
+	report_cpu("500 items, matrix, join to arrays", &matrix_500, &arrays_500, NULL, 0);
+	report_cpu("500 items, matrix, no row cache", &index_500, &join_500, NULL, 0);
+	report_cpu("500 items, matrix, SPI path", &spi_500, &join_500, NULL, 0);
 	printf("* beyond SELECT 1, which takes %.1f; the SPI path costs %.2f times the direct one\n",
 		   figure(CPU, &nothing, NULL, NULL), figure(CPU, &spi_500, &matrix_500, NULL));
 
 	print_header("Latency p50, microseconds, client to client, 10 features an item; theirs: Redis");
 	report_redis("500 items", &items_500, &redis_500, 3);
+	report_redis("500 items, no row cache", &items_index, &redis_500, 0);
 	report_redis("100 items", &items_100, &redis_100, 2);
 	report_redis("1 item", &items_1, &redis_1, 0);
-	beyond = figure(LATENCY, &items_1, NULL, &nothing);
-	print_case("1 item beyond SELECT 1", beyond, figure(LATENCY, &nothing, NULL, NULL),
-			   figure(LATENCY, &items_1, &nothing, NULL), "<", 25, beyond);
+	beyond = figure(LATENCY, &items_1, NULL, &redis_nothing);
+	print_case("1 item beyond SELECT 1", beyond, figure(LATENCY, &redis_nothing, NULL, NULL),
+			   figure(LATENCY, &items_1, &redis_nothing, NULL), "<", 25, beyond);
 
 	printf("\nLatency of all calls, microseconds\n  %-32s %9s %9s %9s\n", "", "p50", "p99", "calls");
 	report_latency(singles, lengthof(singles));
+	report_latency(hot_singles + 1, lengthof(hot_singles) - 1);
 	report_latency(batches, lengthof(batches));
 	report_latency(against_redis_1 + 1, 2);
 	report_latency(against_redis_100, 2);
-	report_latency(against_redis_500, 2);
+	report_latency(against_redis_500, 3);
 }
 
 /* Measures every form of a join; base, if given, is subtracted. */
@@ -417,6 +448,7 @@ main(int argc, char **argv)
 	report_all();
 	backend_close(&direct);
 	backend_close(&by_spi);
+	backend_close(&by_index);
 	redis_close();
 	return 0;
 }

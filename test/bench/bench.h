@@ -51,6 +51,7 @@ typedef struct Side
 	int			nitems;			/* items of a request */
 	int			calls;			/* calls of a block */
 	Backend    *backend;
+	int64_t		users;			/* ids are among these; 0: all there are */
 	/* measured */
 	int			nblocks;
 	double		cpu[MAX_ROUNDS];	/* per call, microseconds; by block */
@@ -79,7 +80,7 @@ extern void verify(Side *join, int keys, Side *const *sides, int nsides, int64_t
 
 /* bench.c */
 extern void die(const char *fmt,...) __attribute__((format(printf, 1, 2), noreturn));
-extern void make_request(Request *r, int nitems);
+extern void make_request(Request *r, int nitems, int64_t among);
 extern void keep_on_one_cpu(pid_t pid);
 
 #endif							/* BENCH_H */

@@ -64,7 +64,7 @@ compare_numbers(const char *name, const PGresult *join, int keys, int n, bool as
 static void
 make_partly_unknown(Request *r, int nitems, int64_t users, int64_t catalogue)
 {
-	make_request(r, nitems);
+	make_request(r, nitems, 0);
 	if (rand() % 4 == 0)
 		r->user += users;
 	for (int i = 0; i < nitems; i++)
