@@ -697,23 +697,23 @@ CREATE FUNCTION featurestore._check_spec(spec regclass) RETURNS text
 COMMENT ON FUNCTION featurestore._check_spec(regclass) IS 'internal: checks a spec and gives its parallel label';
 
 /*
- * The functions of a spec that exist, the typed one first: those that depend
- * on its type and call a lookup with it, whatever they were renamed to.
+ * The functions of a spec that exist, each with the suffix of its kind, the
+ * typed one first: those that depend on its type and call a lookup with it,
+ * whatever they were renamed to.
  */
-CREATE FUNCTION featurestore._spec_functions(spec regclass) RETURNS SETOF regprocedure
+CREATE FUNCTION featurestore._spec_functions(spec regclass, OUT function regprocedure, OUT suffix text) RETURNS SETOF record
 	LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
 	AS $$
-	SELECT p.oid::regprocedure FROM pg_proc p
-	WHERE p.oid IN (
-		SELECT d.objid FROM pg_class c
-		JOIN pg_depend d ON d.classid = 'pg_proc'::regclass
-			AND ((d.refclassid = 'pg_type'::regclass AND d.refobjid = c.reltype) OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid))
-		WHERE c.oid = spec)
-	AND EXISTS (
-		SELECT FROM pg_depend d JOIN pg_proc l ON l.oid = d.refobjid
-		WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass
-			AND l.pronamespace = 'featurestore'::regnamespace AND l.proname ~ '^_lookup_(rows|vectors|matrix)')
-	ORDER BY p.proname
+	SELECT DISTINCT p.oid::regprocedure, CASE WHEN l.proname ~ '^_lookup_vectors' THEN '_vectors' WHEN l.proname ~ '^_lookup_matrix' THEN '_matrix'
+											  WHEN a.typcategory = 'A' THEN '_batch' ELSE '' END AS suffix
+	FROM pg_class c
+	JOIN pg_depend d ON d.refclassid IN ('pg_type'::regclass, 'pg_class'::regclass) AND d.refobjid IN (c.oid, c.reltype) AND d.classid = 'pg_proc'::regclass
+	JOIN pg_proc p ON p.oid = d.objid
+	JOIN pg_type a ON a.oid = p.proargtypes[0]
+	JOIN pg_depend e ON e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.refclassid = 'pg_proc'::regclass
+	JOIN pg_proc l ON l.oid = e.refobjid AND l.pronamespace = 'featurestore'::regnamespace AND l.proname ~ '^_lookup_(rows|vectors|matrix)'
+	WHERE c.oid = spec
+	ORDER BY suffix
 $$;
 COMMENT ON FUNCTION featurestore._spec_functions(regclass) IS 'internal: functions of a spec';
 
@@ -754,12 +754,12 @@ CREATE FUNCTION featurestore._drop_spec(spec regclass, action text) RETURNS void
 	AS $$
 DECLARE
 	name text := featurestore._relation_name(spec);
-	function regprocedure;
+	functions text := (SELECT string_agg(f.function::text, ', ') FROM featurestore._spec_functions(spec) AS f);
 	dependents text;
 BEGIN
-	FOR function IN SELECT * FROM featurestore._spec_functions(spec) LOOP
-		EXECUTE format('DROP FUNCTION %s', function);
-	END LOOP;
+	IF functions IS NOT NULL THEN
+		EXECUTE format('DROP FUNCTION %s', functions);
+	END IF;
 	EXECUTE format('DROP VIEW %s', name);
 EXCEPTION WHEN dependent_objects_still_exist THEN
 	GET STACKED DIAGNOSTICS dependents = PG_EXCEPTION_DETAIL;
@@ -774,8 +774,9 @@ CREATE FUNCTION featurestore._spec_grants(spec regclass) RETURNS text[]
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 	WITH granted AS (
-		SELECT format('%I.%I', n.nspname, p.proname) AS name, p.proowner, p.proacl
-		FROM featurestore._spec_functions(spec) AS f JOIN pg_proc p ON p.oid = f JOIN pg_namespace n ON n.oid = p.pronamespace
+		SELECT format('%I.%I', n.nspname, c.relname || f.suffix) AS name, p.proowner, p.proacl
+		FROM featurestore._spec_functions(spec) AS f JOIN pg_proc p ON p.oid = f.function
+		JOIN pg_class c ON c.oid = spec JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.proacl IS NOT NULL
 	), statement AS (
 		SELECT 1 AS n, format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name) AS text FROM granted
@@ -797,7 +798,7 @@ CREATE FUNCTION featurestore._takes_arguments(spec regclass, arguments jsonb) RE
 		(SELECT string_agg(format('%I %s, ', a->>'name', (a->>'type')::regtype), '' ORDER BY n) || 'as_of timestamp with time zone'
 		 FROM jsonb_array_elements(arguments) WITH ORDINALITY AS r(a, n))
 	FROM featurestore._spec_functions(spec) AS f
-	JOIN pg_proc p ON p.oid = f JOIN pg_class c ON c.oid = spec AND c.relnamespace = p.pronamespace AND c.relname = p.proname
+	JOIN pg_proc p ON p.oid = f.function JOIN pg_class c ON c.oid = spec AND c.relnamespace = p.pronamespace AND c.relname = p.proname
 $$;
 COMMENT ON FUNCTION featurestore._takes_arguments(regclass, jsonb) IS 'internal: whether a spec takes these arguments';
 
@@ -901,7 +902,7 @@ BEGIN
 	END IF;
 	SELECT p.oid INTO taken FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 	WHERE n.nspname = parts[1] AND p.proname IN (parts[2], parts[2] || '_batch', parts[2] || '_vectors', parts[2] || '_matrix')
-		AND p.oid NOT IN (SELECT f::oid FROM featurestore._spec_functions(old) AS f)
+		AND p.oid NOT IN (SELECT f.function FROM featurestore._spec_functions(old) AS f)
 	ORDER BY p.proname, p.oid LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_function', MESSAGE = format('function %s already exists and is not that of feature spec %s', taken, name),
@@ -940,7 +941,7 @@ DECLARE
 BEGIN
 	IF owner <> quote_ident(current_user)::regrole THEN
 		EXECUTE format('ALTER VIEW %s OWNER TO %s', featurestore._relation_name(spec), owner);
-		FOR function IN SELECT * FROM featurestore._spec_functions(spec) LOOP
+		FOR function IN SELECT f.function FROM featurestore._spec_functions(spec) AS f LOOP
 			EXECUTE format('ALTER FUNCTION %s OWNER TO %s', function, owner);
 		END LOOP;
 	END IF;

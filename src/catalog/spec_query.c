@@ -12,7 +12,9 @@
 #include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "parser/analyze.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -33,6 +35,26 @@ parse_query(const char *text)
 }
 
 /*
+ * A query as text, NULL if it is not over one subquery.  A view's query may
+ * have entries for OLD and NEW in its range table, which change how columns
+ * are written; they go.
+ */
+static char *
+write_query(Query *query)
+{
+	RangeTblRef *from;
+
+	query = copyObject(query);
+	if (list_length(query->jointree->fromlist) != 1 ||
+		!IsA(linitial(query->jointree->fromlist), RangeTblRef))
+		return NULL;
+	from = linitial(query->jointree->fromlist);
+	query->rtable = list_make1(rt_fetch(from->rtindex, query->rtable));
+	ChangeVarNodes((Node *) query, from->rtindex, 1, 0);
+	return pg_get_querydef(query, false);
+}
+
+/*
  * _same_query(spec regclass, query text) RETURNS boolean
  * Does the query read and compute what the spec's view does?  Both are written
  * out and compared as text, in which every name is unambiguous.
@@ -42,13 +64,12 @@ same_query(PG_FUNCTION_ARGS)
 {
 	Query	   *query = parse_query(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	Relation	view = relation_open(PG_GETARG_OID(0), AccessShareLock);
-	bool		same = false;
+	char	   *written = NULL;
 
 	if (view->rd_rel->relkind == RELKIND_VIEW)
-		same = strcmp(pg_get_querydef(query, false),
-					  pg_get_querydef(copyObject(get_view_query(view)), false)) == 0;
+		written = write_query(get_view_query(view));
 	relation_close(view, NoLock);
-	PG_RETURN_BOOL(same);
+	PG_RETURN_BOOL(written && strcmp(written, write_query(query)) == 0);
 }
 
 /*

@@ -42,6 +42,7 @@
 
 static int64_t users;
 static int64_t catalogue;
+static bool is_quick;
 static uint64_t seed = 88172645463325252ULL;
 
 void
@@ -217,12 +218,13 @@ print_header(const char *title)
 }
 
 static void
-print_case(const char *name, double ours, double theirs, double ratio, const char *sign, double target, double value)
+print_case(const char *name, double ours, double theirs, double ratio, const char *sign,
+		   double target, double value)
 {
 	char		text[32] = "";
 	const char *met = "";
 
-	if (sign)
+	if (sign && !is_quick)
 	{
 		bool		ok = *sign == '<' ? value <= target : value >= target;
 
@@ -302,7 +304,8 @@ static Side spi_500 = {"matrix, 500, SPI path", MATRIX, "UIH", DECODE_MATRIX, MO
 static Side items_1 = {"item features, 1", ITEM_MATRIX, "I", DECODE_MATRIX, ONE_ITEM, &direct};
 static Side items_100 = {"item features, 100", ITEM_MATRIX, "I", DECODE_MATRIX, MANY_ITEMS, &direct};
 static Side items_500 = {"item features, 500", ITEM_MATRIX, "I", DECODE_MATRIX, MOST_ITEMS, &direct};
-static Side items_index = {"item features, no row cache", ITEM_MATRIX, "I", DECODE_MATRIX, MOST_ITEMS, &by_index};
+static Side items_index = {"item features, no row cache", ITEM_MATRIX, "I", DECODE_MATRIX, MOST_ITEMS,
+							&by_index};
 static Side redis_1 = {"Redis, 1 item", NULL, NULL, DECODE_NONE, ONE_ITEM};
 static Side redis_100 = {"Redis, 100 items", NULL, NULL, DECODE_NONE, MANY_ITEMS};
 static Side redis_500 = {"Redis, 500 items", NULL, NULL, DECODE_NONE, MOST_ITEMS};
@@ -382,7 +385,8 @@ report_all(void)
 	printf("* beyond SELECT 1, which takes %.1f; the SPI path costs %.2f times the direct one\n",
 		   figure(CPU, &nothing, NULL, NULL), figure(CPU, &spi_500, &matrix_500, NULL));
 
-	print_header("Latency p50, microseconds, client to client, 10 features an item; theirs: Redis");
+	print_header("Latency p50, microseconds, client to client, 10 features an item\n"
+				 "theirs: Redis, in the last line SELECT 1; ratio: times faster, in the last line slower");
 	report_redis("500 items", &items_500, &redis_500, 3);
 	report_redis("500 items, no row cache", &items_index, &redis_500, 0);
 	report_redis("100 items", &items_100, &redis_100, 2);
@@ -427,10 +431,12 @@ int
 main(int argc, char **argv)
 {
 	const char *mode = argc > 4 ? argv[4] : "";
-	int			rounds = strcmp(mode, "--quick") == 0 ? 10 : 200;
+	int			rounds;
 
 	if (argc < 4)
 		die("usage: bench REDIS_SOCKET USERS ITEMS [--quick | --forms]");
+	is_quick = strcmp(mode, "--quick") == 0;
+	rounds = is_quick ? 10 : 200;
 	users = atoll(argv[2]);
 	catalogue = atoll(argv[3]);
 	keep_on_one_cpu(getpid());

@@ -9,7 +9,6 @@
  * number of pages.
  */
 \set ON_ERROR_STOP on
-SET client_min_messages = warning;
 SET synchronous_commit = off;
 SET maintenance_work_mem = '512MB';
 SELECT setseed(0.25) \g /dev/null

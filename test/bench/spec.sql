@@ -4,7 +4,6 @@
  * alone, which is what the Redis side holds.
  */
 \set ON_ERROR_STOP on
-SET client_min_messages = warning;
 
 SELECT featurestore.create_online_table('bench.sessions', timeseries_column => 'window_start') \g /dev/null
 SELECT featurestore.create_feature_spec('bench.ranker', ARRAY[

@@ -58,6 +58,15 @@
 #define KEYS "$1::bigint AS user_id, $2::bigint AS item_id, "
 #define KEYS_OF_R "$1::bigint AS user_id, r.item_id, "
 
+/* The ones that lookups are compared with */
+#define BEST_SINGLE \
+	"SELECT " KEYS OUTPUTS " FROM " ONE "LEFT JOIN bench.items i ON i.item_id = $2 " NEWEST_SESSION USER
+#define BEST_BATCH \
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R
+#define ARRAYS_BATCH \
+	"SELECT p.*, a.*, $3::int4 AS hour FROM " PROFILE \
+	"CROSS JOIN (SELECT " ITEM_ARRAYS " FROM " REQUESTED ITEM_OF_R ") a"
+
 static const char *const single_forms[] = {
 	"SELECT " KEYS OUTPUTS " FROM " ONE USER NEWEST_SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
 	"SELECT " KEYS OUTPUTS " FROM " ONE USER SESSION_OF_MAX "LEFT JOIN bench.items i ON i.item_id = $2",
@@ -65,28 +74,26 @@ static const char *const single_forms[] = {
 	"LEFT JOIN bench.users u USING (user_id) LEFT JOIN LATERAL (SELECT " SESSION_COLUMNS " FROM bench.sessions "
 	"WHERE user_id = k.user_id AND window_start <= now() ORDER BY window_start DESC LIMIT 1) s ON true "
 	"LEFT JOIN bench.items i USING (item_id)",
-	"SELECT " KEYS OUTPUTS " FROM " ONE "LEFT JOIN bench.items i ON i.item_id = $2 " NEWEST_SESSION USER,
+	BEST_SINGLE,
 	"SELECT " VECTOR " FROM " ONE USER NEWEST_SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
 };
 
 static const char *const batch_forms[] = {
 	"SELECT " KEYS_OF_R OUTPUTS " FROM " REQUESTED USER NEWEST_SESSION ITEM_OF_R "ORDER BY r.n",
 	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R "ORDER BY r.n",
-	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R,
+	BEST_BATCH,
 	"WITH p AS MATERIALIZED (SELECT * FROM " PROFILE ") "
 	"SELECT " KEYS_OF_R OUTPUTS " FROM p CROSS JOIN " REQUESTED ITEM_OF_R,
 	"SELECT " KEYS_OF_R OUTPUTS " FROM " REQUESTED USER NEWEST_SESSION ITEM_OF_R,
-	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN (SELECT * FROM " REQUESTED "ORDER BY n OFFSET 0) r " ITEM_OF_R,
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE
+	"CROSS JOIN (SELECT * FROM " REQUESTED "ORDER BY n OFFSET 0) r " ITEM_OF_R,
 	"SELECT " VECTOR " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R,
-	"SELECT p.*, a.*, $3::int4 AS hour FROM " PROFILE "CROSS JOIN (SELECT " ITEM_ARRAYS " FROM " REQUESTED ITEM_OF_R ") a",
+	ARRAYS_BATCH,
 };
 
-#define BEST_SINGLE single_forms[3]
-#define BEST_BATCH batch_forms[2]
-#define ARRAYS_BATCH batch_forms[7]
-
 #define ITEM_JOIN \
-	"SELECT r.item_id, " ITEM_COLUMNS " FROM unnest($1::bigint[]) WITH ORDINALITY r(item_id, n) " ITEM_OF_R "ORDER BY r.n"
+	"SELECT r.item_id, " ITEM_COLUMNS " FROM unnest($1::bigint[]) WITH ORDINALITY r(item_id, n) " ITEM_OF_R \
+	"ORDER BY r.n"
 
 #define NFORMS(forms) ((int) (sizeof(forms) / sizeof((forms)[0])))
 

@@ -28,8 +28,8 @@ END {
 	split(names, name, "|")
 	split(bars, character, "|")
 	least = quantile(1, 0.01) < quantile(2, 0.01) ? quantile(1, 0.01) : quantile(2, 0.01)
-	high = quantile(1, 0.97) > quantile(2, 0.97) ? quantile(1, 0.97) : quantile(2, 0.97)
-	width = round_up((high - least) / 12)
+	high = quantile(1, 0.95) > quantile(2, 0.95) ? quantile(1, 0.95) : quantile(2, 0.95)
+	width = round_up((high - least) / 14)
 	first = int(least / width)
 	last = int(high / width) + 1
 	most = 0

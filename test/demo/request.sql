@@ -6,6 +6,7 @@ SELECT item_id, item_price, round(your_price::numeric, 2) AS your_price,
 FROM rec.ranker_batch(
     user_id => '{4711}',
     item_id => ARRAY(SELECT item_id FROM rec.item_catalogue
-                     WHERE category = 'garden' ORDER BY sold_30d DESC LIMIT 200),
+                     WHERE category = 'garden'
+                     ORDER BY sold_30d DESC LIMIT 200),
     hour    => '{20}')
 LIMIT 6;
