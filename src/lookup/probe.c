@@ -48,7 +48,7 @@ typedef struct Prober
 	TupleTableSlot *slot;
 	HeapTupleData tuple;		/* what the slot holds, if fetched by hint */
 	RowCache   *cache;			/* or NULL */
-	uint64	   *hashes;			/* of the keys */
+	uint32	   *hashes;			/* of the keys */
 	RowHint    *hints;			/* for the keys, when they get near */
 } Prober;
 
@@ -93,7 +93,7 @@ mix(uint64 value)
 }
 
 /* Hash of a key's image. */
-static uint64
+static uint32
 hash_key(ItemAccess *access, int nkeys, Datum *key)
 {
 	uint64		hash = 0;
@@ -115,7 +115,7 @@ hash_key(ItemAccess *access, int nkeys, Datum *key)
 			hash = hash_combine64(hash, hash_bytes_extended(image, length, 0));
 		}
 	}
-	return hash;
+	return (uint32) hash;
 }
 
 /*
@@ -145,7 +145,7 @@ use_cache(Prober *prober)
 	prober->cache = cache_for_item(irun);
 	if (!prober->cache)
 		return;
-	prober->hashes = palloc_array(uint64, nprobes);
+	prober->hashes = palloc_array(uint32, nprobes);
 	prober->hints = palloc_array(RowHint, nprobes);
 	for (int probe = 0; probe < nprobes; probe++)
 		prober->hashes[probe] =
@@ -376,7 +376,7 @@ prefetch_constant_items(LookupRun *run)
 {
 	int			nitems = run->spec->nitems;
 	RowCache  **caches = palloc0_array(RowCache *, nitems);
-	uint64	   *hashes = palloc_array(uint64, nitems);
+	uint32	   *hashes = palloc_array(uint32, nitems);
 	RowHint   **hints = palloc0_array(RowHint *, nitems);
 
 	for (int i = 0; i < nitems; i++)

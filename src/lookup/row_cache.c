@@ -4,8 +4,7 @@
  *
  * Hints go into buckets of a cache line's size, so that finding one costs one
  * miss at most.  A cache starts small and doubles while it throws hints out
- * and the backend's budget lasts; then the hints are forgotten rather than
- * moved, since they come back by themselves.
+ * and the backend's budget lasts.
  */
 #include "postgres.h"
 
@@ -21,25 +20,52 @@ int			row_cache_size = 16384;
 static HTAB *caches = NULL;
 static Size total_size = 0;
 
-/* Gives a cache a number of buckets, all empty. */
+/* Puts a hint into its bucket; returns whether another had to go. */
+static bool
+put_hint(RowCache *cache, RowHint *hint)
+{
+	HintBucket *bucket = row_cache_bucket(cache, hint->hash);
+
+	for (int i = 0; i < HINTS_PER_BUCKET; i++)
+	{
+		if (bucket->hints[i].offset == InvalidOffsetNumber)
+		{
+			bucket->hints[i] = *hint;
+			return false;
+		}
+	}
+	/* Any will do; the top bits of the hash are not those of the bucket. */
+	bucket->hints[(hint->hash >> 24) % HINTS_PER_BUCKET] = *hint;
+	return true;
+}
+
+/* Gives a cache a number of buckets, and the hints it had. */
 static void
 set_buckets(RowCache *cache, uint32 nbuckets)
 {
+	RowCache	old = *cache;
 	Size		size = nbuckets * sizeof(HintBucket);
 
 	StaticAssertStmt(sizeof(HintBucket) == PG_CACHE_LINE_SIZE / 2, "a bucket is a cache line");
-	if (cache->memory)
-	{
-		total_size -= (cache->mask + 1) * sizeof(HintBucket);
-		pfree(cache->memory);
-		cache->memory = NULL;
-	}
 	cache->memory = MemoryContextAllocExtended(TopMemoryContext, size + sizeof(HintBucket),
 											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	cache->buckets = (HintBucket *) TYPEALIGN(sizeof(HintBucket), cache->memory);
 	cache->mask = nbuckets - 1;
 	cache->evicted = 0;
 	total_size += size;
+	if (!old.memory)
+		return;
+
+	for (uint32 i = 0; i <= old.mask; i++)
+	{
+		for (int k = 0; k < HINTS_PER_BUCKET; k++)
+		{
+			if (old.buckets[i].hints[k].offset != InvalidOffsetNumber)
+				put_hint(cache, &old.buckets[i].hints[k]);
+		}
+	}
+	total_size -= (old.mask + 1) * sizeof(HintBucket);
+	pfree(old.memory);
 }
 
 /* May the caches grow by so many buckets? */
@@ -78,26 +104,20 @@ row_cache_for_index(Oid index)
 
 /* Notes where the row of a key is. */
 void
-row_cache_store(RowCache *cache, uint64 hash, ItemPointer tid, Buffer buffer)
+row_cache_store(RowCache *cache, uint32 hash, ItemPointer tid, Buffer buffer)
 {
-	RowHint    *hint = row_cache_find(cache, hash);
-	HintBucket *bucket;
+	RowHint    *known = row_cache_find(cache, hash);
+	RowHint		hint = {.hash = hash,.buffer = buffer};
 
-	if (!hint && cache->evicted > cache->mask / 2 && budget_allows(cache->mask + 1))
+	hint.block = ItemPointerGetBlockNumber(tid);
+	hint.offset = ItemPointerGetOffsetNumber(tid);
+	if (known)
+	{
+		*known = hint;
+		return;
+	}
+	if (cache->evicted > cache->mask / 2 && budget_allows(cache->mask + 1))
 		set_buckets(cache, 2 * (cache->mask + 1));
-	bucket = row_cache_bucket(cache, hash);
-	for (int i = 0; !hint && i < HINTS_PER_BUCKET; i++)
-	{
-		if (bucket->hints[i].offset == InvalidOffsetNumber)
-			hint = &bucket->hints[i];
-	}
-	if (!hint)
-	{
-		hint = &bucket->hints[bucket->victim++ % HINTS_PER_BUCKET];
+	if (put_hint(cache, &hint))
 		cache->evicted++;
-	}
-	hint->tag = row_cache_tag(hash);
-	hint->offset = ItemPointerGetOffsetNumber(tid);
-	hint->block = ItemPointerGetBlockNumber(tid);
-	hint->buffer = buffer;
 }

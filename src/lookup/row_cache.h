@@ -15,22 +15,21 @@
 #include "storage/itemptr.h"
 #include "storage/off.h"
 
-#define HINTS_PER_BUCKET 5
+#define HINTS_PER_BUCKET 4
 
 /* An empty hint has no offset. */
 typedef struct RowHint
 {
-	uint16		tag;
-	OffsetNumber offset;
+	uint32		hash;			/* of the key */
 	BlockNumber block;
 	Buffer		buffer;
+	OffsetNumber offset;
 } RowHint;
 
 /* As long as a cache line, and aligned as one. */
 typedef struct HintBucket
 {
 	RowHint		hints[HINTS_PER_BUCKET];
-	uint32		victim;
 } HintBucket;
 
 typedef struct RowCache
@@ -45,31 +44,24 @@ typedef struct RowCache
 extern int	row_cache_size;		/* kB, of all caches of the backend; 0: none */
 
 extern RowCache *row_cache_for_index(Oid index);
-extern void row_cache_store(RowCache *cache, uint64 hash, ItemPointer tid, Buffer buffer);
+extern void row_cache_store(RowCache *cache, uint32 hash, ItemPointer tid, Buffer buffer);
 
 /* The bucket of a hash. */
 static inline HintBucket *
-row_cache_bucket(RowCache *cache, uint64 hash)
+row_cache_bucket(RowCache *cache, uint32 hash)
 {
-	return &cache->buckets[(uint32) hash & cache->mask];
-}
-
-/* What tells the keys of a bucket apart, most of the time. */
-static inline uint16
-row_cache_tag(uint64 hash)
-{
-	return (uint16) (hash >> 48);
+	return &cache->buckets[hash & cache->mask];
 }
 
 /* The hint for a hash, or NULL. */
 static inline RowHint *
-row_cache_find(RowCache *cache, uint64 hash)
+row_cache_find(RowCache *cache, uint32 hash)
 {
 	HintBucket *bucket = row_cache_bucket(cache, hash);
 
 	for (int i = 0; i < HINTS_PER_BUCKET; i++)
 	{
-		if (bucket->hints[i].tag == row_cache_tag(hash) &&
+		if (bucket->hints[i].hash == hash &&
 			bucket->hints[i].offset != InvalidOffsetNumber)
 			return &bucket->hints[i];
 	}

@@ -47,9 +47,9 @@ END {
 	for (b = first; b <= last; b++) {
 		label = b == last ? b * width " us and more" : b * width " - " (b + 1) * width " us"
 		for (s = 1; s <= 2; s++) {
-			if (!share[s, b] && (s == 1 || label == ""))
-				continue
 			portion = share[s, b] / count[s]
+			if (portion < 0.001 && (s == 1 || label == ""))
+				continue
 			figure = portion >= 0.001 ? sprintf("%.1f %%", 100 * portion) : ""
 			line = sprintf("  %16s  %s %s", label, bar(character[s], 48 * portion / most), figure)
 			sub(/ +$/, "", line)

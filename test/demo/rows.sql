@@ -1,2 +1,4 @@
-/* The lookup that is timed: typed rows of one shopper and 200 candidates. */
+/*
+ * The lookup that is timed: typed rows of one shopper and 200 candidates.
+ */
 SELECT * FROM rec.ranker_batch(ARRAY[:user::bigint], :items, '{20}');

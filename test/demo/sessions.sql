@@ -6,7 +6,7 @@ CREATE TABLE rec.user_feature_store (
     user_id        bigint,
     window_start   timestamptz,
     window_end     timestamptz,
-    last_actions   bigint[] NOT NULL,      -- the last five items, newest first
+    last_actions   bigint[] NOT NULL,      -- five items, newest first
     distinct_items int NOT NULL,
     PRIMARY KEY (user_id, window_start, window_end)
 );

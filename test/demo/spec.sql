@@ -8,7 +8,8 @@ SELECT featurestore.create_feature_spec('rec.ranker', ARRAY[
     featurestore.lookup('rec.user_feature_store', '{user_id}',
         '{"last_actions[5]", distinct_items}'),
     featurestore.lookup('rec.item_catalogue', '{item_id}',
-        '{price, rating, sold_30d}', rename_outputs => '{"price": "item_price"}',
+        '{price, rating, sold_30d}',
+        rename_outputs => '{"price": "item_price"}',
         default_values => '{"item_price": 0}'),
     featurestore.request_field('hour', 'int4'),
     featurestore.expression('item_price * (1 - discount)', 'your_price')

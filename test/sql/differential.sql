@@ -159,7 +159,7 @@ BEGIN
 		PERFORM compare_random(k, least(50, many), k.times[1]);
 		-- one-element arrays and single values serve all rows
 		FOR mask IN 1 .. (1 << cardinality(k.keys)) - 2 LOOP
-			FOREACH size IN ARRAY '{0,2,30,200}'::int[] LOOP
+			FOREACH size IN ARRAY '{0,2,150}'::int[] LOOP
 				PERFORM compare_random(k, size, k.times[1], ARRAY(SELECT key FROM unnest(k.keys) WITH ORDINALITY AS x(key, n) WHERE mask >> (n::int - 1) & 1 = 1));
 			END LOOP;
 		END LOOP;
@@ -449,6 +449,11 @@ INSERT INTO kase (name, keys, times, sizes, oracle) VALUES ('chained', '{quantit
 	LEFT JOIN seller AS s ON s.code = ''S'' || x.seller LEFT JOIN country AS c ON c.iso = CASE WHEN s.code IS NULL THEN ''--'' ELSE s.country END
 	LEFT JOIN country AS b ON b.iso = q.buyer LEFT JOIN LATERAL (SELECT * FROM rate WHERE rate.currency = c.currency AND at <= $T ORDER BY at DESC LIMIT 1) AS r ON true ORDER BY q.n');
 
+-- an integer key looked up in columns of other widths, into which not all of them fit
+CREATE TABLE p_wider AS SELECT (row_number() OVER ())::int AS i, k FROM (SELECT k FROM p_int8 UNION ALL SELECT k + d FROM p_int2, unnest('{0,65536,4294967296,-4294967296}'::int8[]) AS d UNION ALL SELECT k - 4294967296 FROM p_int4) AS x;
+SELECT featurestore.create_feature_spec('s_wider', ARRAY[featurestore.lookup('t_int8', '{k}', '{a}', '{"a": "a8"}'), featurestore.lookup('t_int2', '{k}', '{a}', '{"a": "a2"}'), featurestore.lookup('t_int4', '{k}', '{a}', '{"a": "a4"}')]);
+INSERT INTO kase (name, keys, oracle) VALUES ('wider', '{k}', 'SELECT ROW(q.k, t8.a, t2.a, t4.a)::s_wider AS r FROM request AS q LEFT JOIN t_int8 AS t8 USING (k) LEFT JOIN t_int2 AS t2 USING (k) LEFT JOIN t_int4 AS t4 USING (k) ORDER BY q.n');
+
 --
 -- Wide values: out of line, compressed, in composite types; as keys, and in expressions
 --
@@ -639,10 +644,46 @@ BEGIN
 	RETURN NEXT;
 END
 $$;
-SELECT size, is_broadcast, c.* FROM unnest('{0,1,2,500,3000}'::int[]) AS size, unnest('{f,t}'::boolean[]) AS is_broadcast, LATERAL check_vectors(size, is_broadcast) AS c;
+SELECT size, is_broadcast, c.* FROM unnest('{0,1,2,50,1500}'::int[]) AS size, unnest('{f,t}'::boolean[]) AS is_broadcast, LATERAL check_vectors(size, is_broadcast) AS c;
 SET featurestore.enable_direct_lookup = off;
-SELECT size, is_broadcast, c.* FROM unnest('{0,1,500,3000}'::int[]) AS size, unnest('{f,t}'::boolean[]) AS is_broadcast, LATERAL check_vectors(size, is_broadcast) AS c;
+SELECT size, is_broadcast, c.* FROM unnest('{0,1,1500}'::int[]) AS size, unnest('{f,t}'::boolean[]) AS is_broadcast, LATERAL check_vectors(size, is_broadcast) AS c;
 RESET featurestore.enable_direct_lookup;
+
+--
+-- What cannot be probed by is refused, where it might be taken for something else
+--
+\set VERBOSITY terse
+CREATE TABLE given (id int PRIMARY KEY, n int, code bpchar, f float8);
+CREATE TABLE wanted (a int, n numeric, t text, f float4, PRIMARY KEY (a, n), UNIQUE (a, t), UNIQUE (a, f));
+SELECT featurestore.create_feature_spec('refused', ARRAY[featurestore.lookup('given', '{id}', '{n}'), featurestore.lookup('wanted', '{a,n}', '{f}')]);
+SELECT featurestore.create_feature_spec('refused', ARRAY[featurestore.lookup('given', '{id}', '{code}'), featurestore.lookup('wanted', '{a,t=code}', '{f}')]);
+SELECT featurestore.create_feature_spec('refused', ARRAY[featurestore.lookup('given', '{id}', '{f}'), featurestore.lookup('wanted', '{a,f}', '{t}')]);
+CREATE TABLE by_array (k int[] PRIMARY KEY, v int);
+SELECT featurestore.create_feature_spec('refused', ARRAY[featurestore.lookup('by_array', '{k}')]);
+CREATE TABLE by_pair (k pair PRIMARY KEY, v int);
+SELECT featurestore.create_feature_spec('refused', ARRAY[featurestore.lookup('by_pair', '{k}')]);
+-- a unique index does not help where the column itself takes more values for equal
+CREATE TABLE doubled (k text COLLATE insensitive, v int);
+CREATE UNIQUE INDEX ON doubled (k COLLATE "C");
+SELECT featurestore.create_feature_spec('doubled_values', ARRAY[featurestore.lookup('doubled', '{k}')]);
+INSERT INTO doubled VALUES ('a', 1), ('b', 2);
+SELECT * FROM doubled_values_batch('{b,c,a}');
+
+-- keys are as requested, whatever the column's modifier, and defaults the same in every session
+CREATE TABLE modified (c char(4), n numeric(5, 2), v varchar(2), t timestamptz(0), d date, f float8, i interval, PRIMARY KEY (c, n, v, t));
+INSERT INTO modified VALUES ('ab', 1.01, 'xy', '2024-01-01 00:00:01');
+SET DateStyle = 'SQL, DMY';
+SET IntervalStyle = 'sql_standard';
+SET extra_float_digits = -10;
+SELECT featurestore.create_feature_spec('as_requested', ARRAY[featurestore.lookup('modified', '{c,n,v,t}', default_values => '{"d": "2024-03-04", "f": 0.1234567890123456, "i": "-1 day 02:03:04.5"}'),
+	featurestore.request_field('r', 'bpchar')]);
+RESET DateStyle;
+RESET IntervalStyle;
+RESET extra_float_digits;
+SELECT * FROM as_requested_batch('{ab,ab,"ab   ",abcdef}', '{1.01,1.005,1.010,1}', '{xy,xy,xy,xyz}', '{2024-01-01 00:00:01,2024-01-01 00:00:01,2024-01-01 00:00:01,2024-01-01 00:00:01.4}', '{abc}');
+SELECT * FROM featurestore.feature_lookup_json('as_requested', '{"c": ["ab", "ab", "ab   ", "abcdef"], "n": [1.01, 1.005, 1.010, 1], "v": ["xy", "xy", "xy", "xyz"],
+	"t": ["2024-01-01 00:00:01", "2024-01-01 00:00:01", "2024-01-01 00:00:01", "2024-01-01 00:00:01.4"], "r": "abc"}');
+SELECT * FROM featurestore.feature_lookup(NULL::as_requested, 'ab', '1.005', 'xyz', '2024-01-01 00:00:01.4', 'abc');
 
 RESET search_path;
 DROP SCHEMA differential CASCADE;
