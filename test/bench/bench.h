@@ -62,6 +62,7 @@ typedef struct Side
 
 /* pg.c */
 extern void backend_open(Backend *b, const char *settings);
+extern void backend_look_up_all(Backend *b);
 extern void backend_close(Backend *b);
 extern double backend_cpu(Backend *b);
 extern void pg_prepare(Side *s);

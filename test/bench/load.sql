@@ -4,9 +4,7 @@
  *
  * The values have six significant digits, as prices, rates and counts have:
  * full random doubles would make Redis, which keeps text, look worse than it
- * is.  Sessions have the key of a windowed store and are read by its prefix,
- * the newest row; there is one row a user, so that both sides read the same
- * number of pages.
+ * is.
  */
 \set ON_ERROR_STOP on
 SET synchronous_commit = off;
@@ -20,7 +18,7 @@ CREATE TABLE bench.users (
 	u6 int4, u7 int4, u8 float4, u9 bool
 ) WITH (autovacuum_enabled = off);
 CREATE TABLE bench.sessions (
-	user_id bigint NOT NULL, window_start timestamptz NOT NULL, window_end timestamptz NOT NULL,
+	user_id bigint NOT NULL,
 	s0 float8, s1 float8, s2 float8, s3 float8, s4 float8, s5 float8,
 	s6 int4, s7 int4, s8 float4, s9 bool
 ) WITH (autovacuum_enabled = off);
@@ -39,16 +37,16 @@ SELECT g, bench.v(4), bench.v(4), bench.v(4), bench.v(6), bench.v(6), bench.v(6)
 	   bench.v(0), bench.v(3), bench.v(5), random() < 0.5
 FROM generate_series(1, :users) g;
 INSERT INTO bench.sessions
-SELECT g, t, t + interval '5 minutes', bench.v(4), bench.v(4), bench.v(4), bench.v(6), bench.v(6), bench.v(6),
+SELECT g, bench.v(4), bench.v(4), bench.v(4), bench.v(6), bench.v(6), bench.v(6),
 	   bench.v(0), bench.v(3), bench.v(5), random() < 0.5
-FROM generate_series(1, :users) g, LATERAL (SELECT now() - g % 3600 * interval '1 second') s(t);
+FROM generate_series(1, :users) g;
 INSERT INTO bench.items
 SELECT g, bench.v(2), bench.v(4), bench.v(4), bench.v(6), bench.v(6), bench.v(6),
 	   bench.v(0), bench.v(3), bench.v(5), bench.v(4)
 FROM generate_series(1, :items) g;
 
 ALTER TABLE bench.users ADD PRIMARY KEY (user_id);
-ALTER TABLE bench.sessions ADD PRIMARY KEY (user_id, window_start, window_end);
+ALTER TABLE bench.sessions ADD PRIMARY KEY (user_id);
 ALTER TABLE bench.items ADD PRIMARY KEY (item_id);
 VACUUM (ANALYZE) bench.users, bench.sessions, bench.items;
 CHECKPOINT;

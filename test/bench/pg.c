@@ -72,6 +72,15 @@ backend_open(Backend *b, const char *settings)
 		die("cannot read %s: the benchmark needs Linux and a local server", path);
 }
 
+/* Looks up every user, session and item once. */
+void
+backend_look_up_all(Backend *b)
+{
+	run(b->conn, "SELECT count(bench.ranker_matrix(users, items, '{0}')) FROM ("
+		"SELECT array_agg(user_id) AS users, array_agg(1 + user_id % (SELECT count(*) FROM bench.items)) AS items "
+		"FROM bench.users GROUP BY user_id / 1000) ids");
+}
+
 void
 backend_close(Backend *b)
 {

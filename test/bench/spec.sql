@@ -1,14 +1,13 @@
 /*
- * What the benchmark asks featurestore for: a spec over users, their newest
- * session and items, with one value from the request; and one over items
+ * What the benchmark asks featurestore for: a spec over users, their sessions
+ * and items, with one value from the request; and one over items
  * alone, which is what the Redis side holds.
  */
 \set ON_ERROR_STOP on
 
-SELECT featurestore.create_online_table('bench.sessions', timeseries_column => 'window_start') \g /dev/null
 SELECT featurestore.create_feature_spec('bench.ranker', ARRAY[
 	featurestore.lookup('bench.users', '{user_id}'),
-	featurestore.lookup('bench.sessions', '{user_id}', '{s0,s1,s2,s3,s4,s5,s6,s7,s8,s9}'),
+	featurestore.lookup('bench.sessions', '{user_id}'),
 	featurestore.lookup('bench.items', '{item_id}'),
 	featurestore.request_field('hour', 'int4')
 ]) \g /dev/null

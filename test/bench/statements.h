@@ -8,11 +8,10 @@
  * the forms in terms of the first (PostgreSQL 15, 1 M users, 200 k items):
  *
  * one user and item
- *	 0	1.00  keys as parameters, newest session by LATERAL ... LIMIT 1
- *	 1	1.18  newest session by a subselect of its max(window_start)
- *	 2	0.99  keys from a row of VALUES
- *	 3	0.99  as 0, but the item is joined first
- *	 4	0.98  as 0, but one float4[] instead of columns; no typed row
+ *	 0	1.00  keys as parameters
+ *	 1	0.99  keys from a row of VALUES
+ *	 2	0.99  as 0, but the item is joined first
+ *	 3	0.98  as 0, but one float4[] instead of columns; no typed row
  * one user and 500 items
  *	 0	1.00  every table joined to unnest() WITH ORDINALITY, ordered by that
  *	 1	0.99  the user's side in a subselect of its own, ordered
@@ -40,18 +39,13 @@
 #define VECTOR "ARRAY[" CAST4("u") "u9::int::float4, " CAST4("s") "s9::int::float4, " CAST4("i") "i9::float4, " \
 	"$3::int4::float4]"
 
-#define NEWEST_SESSION \
-	"LEFT JOIN LATERAL (SELECT " SESSION_COLUMNS " FROM bench.sessions WHERE user_id = $1 " \
-	"AND window_start <= now() ORDER BY window_start DESC LIMIT 1) s ON true "
-#define SESSION_OF_MAX \
-	"LEFT JOIN bench.sessions s ON s.user_id = $1 AND s.window_start = (SELECT max(window_start) " \
-	"FROM bench.sessions WHERE user_id = $1 AND window_start <= now()) "
+#define SESSION "LEFT JOIN bench.sessions s ON s.user_id = $1 "
 #define ITEM_ARRAYS \
 	"array_agg(i0), array_agg(i1), array_agg(i2), array_agg(i3), array_agg(i4), " \
 	"array_agg(i5), array_agg(i6), array_agg(i7), array_agg(i8), array_agg(i9)"
 #define ONE "(SELECT) one "
 #define USER "LEFT JOIN bench.users u ON u.user_id = $1 "
-#define PROFILE "(SELECT " USER_COLUMNS ", " SESSION_COLUMNS " FROM " ONE USER NEWEST_SESSION "OFFSET 0) p "
+#define PROFILE "(SELECT " USER_COLUMNS ", " SESSION_COLUMNS " FROM " ONE USER SESSION "OFFSET 0) p "
 #define REQUESTED "unnest($2::bigint[]) WITH ORDINALITY r(item_id, n) "
 #define ITEM_OF_R "LEFT JOIN bench.items i ON i.item_id = r.item_id "
 
@@ -60,7 +54,7 @@
 
 /* The ones that lookups are compared with */
 #define BEST_SINGLE \
-	"SELECT " KEYS OUTPUTS " FROM " ONE "LEFT JOIN bench.items i ON i.item_id = $2 " NEWEST_SESSION USER
+	"SELECT " KEYS OUTPUTS " FROM " ONE "LEFT JOIN bench.items i ON i.item_id = $2 " SESSION USER
 #define BEST_BATCH \
 	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R
 #define ARRAYS_BATCH \
@@ -68,23 +62,21 @@
 	"CROSS JOIN (SELECT " ITEM_ARRAYS " FROM " REQUESTED ITEM_OF_R ") a"
 
 static const char *const single_forms[] = {
-	"SELECT " KEYS OUTPUTS " FROM " ONE USER NEWEST_SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
-	"SELECT " KEYS OUTPUTS " FROM " ONE USER SESSION_OF_MAX "LEFT JOIN bench.items i ON i.item_id = $2",
+	"SELECT " KEYS OUTPUTS " FROM " ONE USER SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
 	"SELECT k.user_id, k.item_id, " OUTPUTS " FROM (VALUES ($1::bigint, $2::bigint)) k(user_id, item_id) "
-	"LEFT JOIN bench.users u USING (user_id) LEFT JOIN LATERAL (SELECT " SESSION_COLUMNS " FROM bench.sessions "
-	"WHERE user_id = k.user_id AND window_start <= now() ORDER BY window_start DESC LIMIT 1) s ON true "
+	"LEFT JOIN bench.users u USING (user_id) LEFT JOIN bench.sessions s USING (user_id) "
 	"LEFT JOIN bench.items i USING (item_id)",
 	BEST_SINGLE,
-	"SELECT " VECTOR " FROM " ONE USER NEWEST_SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
+	"SELECT " VECTOR " FROM " ONE USER SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
 };
 
 static const char *const batch_forms[] = {
-	"SELECT " KEYS_OF_R OUTPUTS " FROM " REQUESTED USER NEWEST_SESSION ITEM_OF_R "ORDER BY r.n",
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " REQUESTED USER SESSION ITEM_OF_R "ORDER BY r.n",
 	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R "ORDER BY r.n",
 	BEST_BATCH,
 	"WITH p AS MATERIALIZED (SELECT * FROM " PROFILE ") "
 	"SELECT " KEYS_OF_R OUTPUTS " FROM p CROSS JOIN " REQUESTED ITEM_OF_R,
-	"SELECT " KEYS_OF_R OUTPUTS " FROM " REQUESTED USER NEWEST_SESSION ITEM_OF_R,
+	"SELECT " KEYS_OF_R OUTPUTS " FROM " REQUESTED USER SESSION ITEM_OF_R,
 	"SELECT " KEYS_OF_R OUTPUTS " FROM " PROFILE
 	"CROSS JOIN (SELECT * FROM " REQUESTED "ORDER BY n OFFSET 0) r " ITEM_OF_R,
 	"SELECT " VECTOR " FROM " PROFILE "CROSS JOIN " REQUESTED ITEM_OF_R,
