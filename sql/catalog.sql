@@ -118,7 +118,7 @@ $$;
 COMMENT ON FUNCTION featurestore._forget_dropped() IS 'internal: removes the definitions of dropped relations';
 REVOKE ALL ON FUNCTION featurestore._forget_dropped() FROM PUBLIC;
 
-/* For every command, since all kinds of objects can be dropped with CASCADE */
+/* On whatever is dropped: a cascade reaches a view from almost anything */
 CREATE EVENT TRIGGER featurestore_forget_dropped ON sql_drop
 	EXECUTE FUNCTION featurestore._forget_dropped();
 COMMENT ON EVENT TRIGGER featurestore_forget_dropped IS 'removes the definitions of dropped relations';

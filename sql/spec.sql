@@ -172,9 +172,9 @@ $$;
 COMMENT ON FUNCTION featurestore._array_length(regclass, text) IS 'internal: length of the arrays in a column';
 
 /*
- * The outputs of a lookup: {name, column, type, collation, length}.  Without
- * feature_names all columns that are neither in the primary key, nor looked up
- * by, nor the event time.
+ * The outputs of a lookup: {name, column, type, collation, length, is_declared
+ * (the length)}.  Without feature_names all columns that are neither in the
+ * primary key, nor looked up by, nor the event time.
  */
 CREATE FUNCTION featurestore._lookup_outputs(label text, relation regclass, definition jsonb, keys jsonb, time_column text) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -213,7 +213,7 @@ BEGIN
 			declared := featurestore._array_length(relation, col.name);
 		END IF;
 		outputs := outputs || jsonb_build_object('name', coalesce(definition->'rename_outputs'->>col.name, col.name), 'column', col.name,
-			'type', col.type, 'coll', col.coll, 'length', declared::int);
+			'type', col.type, 'coll', col.coll, 'length', declared::int, 'is_declared', wanted <> col.name);
 	END LOOP;
 	RETURN outputs;
 END
@@ -244,6 +244,10 @@ BEGIN
 		EXCEPTION WHEN data_exception OR check_violation OR not_null_violation THEN
 			PERFORM featurestore._item_error(label, SQLSTATE, format('default of output "%s": %s', entry.key, SQLERRM));
 		END;
+		IF jsonb_typeof(entry.value) = 'array' AND EXISTS (SELECT FROM jsonb_array_elements(outputs) AS o WHERE o->>'name' = entry.key
+				AND (o->>'is_declared')::boolean AND o->'length' <> to_jsonb(jsonb_array_length(entry.value))) THEN
+			PERFORM featurestore._item_error(label, 'array_subscript_error', format('default of output "%s" is not of the declared length', entry.key));
+		END IF;
 		defaults := defaults || jsonb_build_object(entry.key, value);
 	END LOOP;
 	RETURN defaults;

@@ -12,6 +12,7 @@
 #error "featurestore supports PostgreSQL 15 to 18"
 #endif
 
+#include "catalog/pg_proc.h"
 #include "parser/parse_relation.h"
 #include "utils/acl.h"
 

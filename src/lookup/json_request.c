@@ -100,8 +100,12 @@ datum_from_json(SpecColumn *column, Oid type, int32 typmod, JsonbValue *value, b
 	*is_null = value->type == jbvNull;
 	if (*is_null)
 		return (Datum) 0;
-	if (OidIsValid(element) && is_array(value))
+	if (OidIsValid(element))
+	{
+		if (!is_array(value))
+			refuse_type(column, type, value);
 		return array_from_json(column, element, value->val.binary.data);
+	}
 	if (base == JSONBOID)
 		return JsonbPGetDatum(JsonbValueToJsonb(value));
 	if (base == JSONOID)

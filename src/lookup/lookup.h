@@ -50,6 +50,8 @@ typedef enum LookupStatus
 	STATUS_TOO_OLD
 } LookupStatus;
 
+#define NUMBER_OF_STATUSES (STATUS_TOO_OLD + 1)
+
 /* A requested column: one value for all rows, or one a row. */
 typedef struct RequestColumn
 {
@@ -128,6 +130,7 @@ typedef struct ItemRun
 	Datum	   *values;
 	bool	   *nulls;
 	ProbeResult *results;
+	int			found;			/* how many of them */
 
 	/* counted for explain_lookup */
 	int64		nprobes;
@@ -148,8 +151,10 @@ typedef struct LookupRun
 	bool		with_positions; /* the caller shows applied_to */
 	bool		is_counted;		/* the caller shows buffers and time */
 
+	int			chunk_limit;	/* rows of a chunk that are expected to fit in memory */
 	int			chunk_start;
 	int			chunk_rows;
+	bool		is_too_large;	/* the chunk, so that it is done again */
 	int			row;			/* in the chunk; the current one */
 
 	Datum	   *values;			/* the working row */
@@ -158,6 +163,7 @@ typedef struct LookupRun
 	ExprContext *econtext;
 	ExprState **states;			/* of computed items */
 	bool		owns_states;	/* rather than the spec's */
+	Datum	   *status_texts;	/* those made so far, by status */
 } LookupRun;
 
 /* request.c */
@@ -190,6 +196,7 @@ extern void probe_sql(LookupRun *run, ItemRun *irun);
 extern LookupRun *lookup_open(Oid type);
 extern void lookup_start(LookupRun *run, LookupRequest *request);
 extern bool lookup_next(LookupRun *run);
+extern bool chunk_is_too_large(LookupRun *run);
 extern void lookup_close(LookupRun *run);
 extern void keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls,
 					   AttrNumber *attnos, Datum time, bool time_is_null);

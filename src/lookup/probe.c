@@ -308,6 +308,8 @@ probe_keys(Prober *prober)
 		Datum	   *key = keys->values + (Size) probe * nkeys;
 
 		CHECK_FOR_INTERRUPTS();
+		if (probe % 64 == 63 && chunk_is_too_large(prober->run))
+			return true;
 		if (prober->cache)
 		{
 			look_ahead(prober, probe);

@@ -17,7 +17,7 @@
 #include "lookup/lookup.h"
 #include "compat.h"
 
-static const char *const status_names[] = {
+static const char *const status_names[NUMBER_OF_STATUSES] = {
 	"PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "STALE", "NOT_READY", "TOO_OLD"
 };
 
@@ -198,6 +198,8 @@ row_compute_early(LookupRun *run, ItemRun *irun)
 	for (int row = 0; row < run->chunk_rows; row++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (row % 64 == 63 && chunk_is_too_large(run))
+			return;
 		irun->nulls[row] = true;
 		if (row_is_overridden(run, column, row))
 			continue;

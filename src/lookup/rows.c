@@ -19,6 +19,23 @@
 PG_FUNCTION_INFO_V1(feature_lookup);
 PG_FUNCTION_INFO_V1(lookup_rows);
 
+/* A status as text, made once a lookup. */
+static Datum
+status_text(LookupRun *run, LookupStatus status)
+{
+	if (!run->status_texts)
+		run->status_texts = MemoryContextAllocZero(run->cxt,
+												   sizeof(Datum) * NUMBER_OF_STATUSES);
+	if (!run->status_texts[status])
+	{
+		MemoryContext old = MemoryContextSwitchTo(run->cxt);
+
+		run->status_texts[status] = CStringGetTextDatum(status_name(status));
+		MemoryContextSwitchTo(old);
+	}
+	return run->status_texts[status];
+}
+
 /* The result row that belongs to the working row. */
 void
 row_to_result(LookupRun *run, Datum *values, bool *nulls)
@@ -31,7 +48,7 @@ row_to_result(LookupRun *run, Datum *values, bool *nulls)
 
 		if (spec->results[i].is_status)
 		{
-			values[i] = CStringGetTextDatum(status_name(row_status(run, column)));
+			values[i] = status_text(run, row_status(run, column));
 			nulls[i] = false;
 		}
 		else

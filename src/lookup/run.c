@@ -204,6 +204,7 @@ lookup_start(LookupRun *run, LookupRequest *request)
 	choose_snapshot(run);
 	run->cxt = CurrentMemoryContext;
 	run->chunk_cxt = run->cxt;
+	run->chunk_limit = CHUNK_ROWS;
 	if (request->nrows > 1)
 		run->chunk_cxt = AllocSetContextCreate(run->cxt, "featurestore lookup chunk",
 											   ALLOCSET_DEFAULT_SIZES);
@@ -297,7 +298,7 @@ keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls,
 	if (result->has_time)
 		result->event_time = event_timestamp(item, time);
 	result->status = found_status(run, item, result);
-	irun->nfound++;
+	irun->found++;
 	if (result->status != STATUS_PRESENT)
 	{
 		fill_missing(run, irun, probe);
@@ -325,6 +326,7 @@ prepare_results(LookupRun *run, ItemRun *irun)
 	irun->values = palloc_array(Datum, (Size) n * ncolumns);
 	irun->nulls = palloc_array(bool, (Size) n * ncolumns);
 	irun->results = palloc0_array(ProbeResult, n);
+	irun->found = 0;
 	for (int probe = 0; probe < n; probe++)
 		irun->results[probe].status = status;
 }
@@ -352,6 +354,7 @@ run_lookup(LookupRun *run, ItemRun *irun)
 		if (!irun->is_direct)
 			probe_sql(run, irun);
 		irun->nprobes += irun->keys.nprobes;
+		irun->nfound += irun->found;
 	}
 	for (int probe = 0; probe <= irun->keys.nprobes; probe++)
 	{
@@ -394,12 +397,44 @@ run_item_counted(LookupRun *run, ItemRun *irun)
 		before.shared_blks_hit - before.shared_blks_read;
 }
 
-/* Has the chunk outgrown its memory, while it could be smaller? */
-static bool
+/*
+ * Has the chunk outgrown its memory, while it could be smaller?  What fills it
+ * asks now and then, and may stop: the chunk is done again.
+ */
+bool
 chunk_is_too_large(LookupRun *run)
 {
-	return run->chunk_rows > 1 &&
-		MemoryContextMemAllocated(run->chunk_cxt, true) > (Size) work_mem * 1024 / 2;
+	if (run->chunk_rows > 1 && run->chunk_cxt != run->cxt &&
+		MemoryContextMemAllocated(run->chunk_cxt, true) > (Size) work_mem * 1024 / 2)
+		run->is_too_large = true;
+	return run->is_too_large;
+}
+
+/* Cuts a chunk that is too large in half; what the items counted so far is off. */
+static void
+cut_chunk(LookupRun *run, int nitems)
+{
+	run->chunk_rows /= 2;
+	run->chunk_limit = run->chunk_rows;
+	run->is_too_large = false;
+	for (int i = 0; i < nitems; i++)
+	{
+		ItemRun    *irun = &run->items[i];
+
+		if (irun->is_constant || !irun->rel)
+			continue;
+		irun->nprobes -= irun->keys.nprobes;
+		irun->nfound -= irun->found;
+	}
+}
+
+/* How many rows to try next, given what this chunk took. */
+static void
+adapt_chunk_limit(LookupRun *run)
+{
+	if (run->chunk_rows < CHUNK_ROWS && run->chunk_cxt != run->cxt &&
+		MemoryContextMemAllocated(run->chunk_cxt, true) < (Size) work_mem * 1024 / 8)
+		run->chunk_limit = Min(2 * run->chunk_limit, CHUNK_ROWS);
 }
 
 /* Runs the items over the next rows of the request; false when there are none. */
@@ -407,7 +442,7 @@ static bool
 next_chunk(LookupRun *run)
 {
 	run->chunk_start += run->chunk_rows;
-	run->chunk_rows = Min(CHUNK_ROWS, run->request->nrows - run->chunk_start);
+	run->chunk_rows = Min(run->chunk_limit, run->request->nrows - run->chunk_start);
 	if (run->chunk_rows <= 0)
 		return false;
 
@@ -421,12 +456,13 @@ next_chunk(LookupRun *run)
 			run_item_counted(run, &run->items[i]);
 		else
 			run_item(run, &run->items[i]);
-		if (run->chunk_cxt != run->cxt && chunk_is_too_large(run))
+		if (chunk_is_too_large(run))
 		{
-			run->chunk_rows /= 2;
+			cut_chunk(run, i + 1);
 			i = -1;
 		}
 	}
+	adapt_chunk_limit(run);
 	run->row = -1;
 	return true;
 }

@@ -25,6 +25,9 @@
 #include "lookup/lookup.h"
 #include "compat.h"
 
+/* Rows taken from the statement at a time. */
+#define FETCH_ROWS 32
+
 /* The default equality of a type, written so that no search_path matters. */
 static char *
 equality_operator(Oid type)
@@ -217,17 +220,24 @@ probe_sql(LookupRun *run, ItemRun *irun)
 	Datum		arguments[INDEX_MAX_KEYS + 1];
 	Datum	   *values = palloc(sizeof(Datum) * (item->ncolumns + 2));
 	bool	   *nulls = palloc(sizeof(bool) * (item->ncolumns + 2));
+	Portal		portal;
+	uint64		n;
 
 	bind_keys(run, irun, arguments);
 	SPI_connect();
 	if (!item->access->plan)
 		item->access->plan = prepare_probe(run, item, irun->rel);
-	if (SPI_execute_plan(item->access->plan, arguments, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_plan failed");
-
-	MemoryContextSwitchTo(kept);
-	for (uint64 i = 0; i < SPI_processed; i++)
-		keep_row(run, irun, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+	portal = SPI_cursor_open(NULL, item->access->plan, arguments, NULL, true);
+	do
+	{
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		MemoryContextSwitchTo(kept);
+		n = SPI_processed;
+		for (uint64 i = 0; i < n; i++)
+			keep_row(run, irun, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+		SPI_freetuptable(SPI_tuptable);
+	} while (n == FETCH_ROWS && !chunk_is_too_large(run));
+	SPI_cursor_close(portal);
 	SPI_finish();
 	MemoryContextSwitchTo(kept);
 }

@@ -90,6 +90,8 @@ lay_out(Spec *spec, VectorPart *part, int column)
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("output \"%s\" of feature spec %s is an array of unknown length",
 						output->name, spec->name),
+				 spec->items[output->item].expr ?
+				 errhint("Exclude it, and take its elements with expressions.") :
 				 errhint("Declare its length in feature_names, as in \"%s[8]\", or exclude it.",
 						 output->name)));
 }
@@ -209,14 +211,18 @@ static bool
 next_vector(LookupRun *run, VectorLayout *layout, float4 *vector)
 {
 	bool		is_first = run->row < 0;
+	MemoryContext old;
 
 	if (!lookup_next(run))
 		return false;
+	/* What conversions leave behind goes with the chunk. */
+	old = MemoryContextSwitchTo(run->chunk_cxt);
 	for (int i = 0; i < layout->nparts; i++)
 	{
 		if (is_first || !part_is_constant(run, &layout->parts[i]))
 			fill_part(run, &layout->parts[i], vector);
 	}
+	MemoryContextSwitchTo(old);
 	return true;
 }
 

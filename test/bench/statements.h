@@ -9,18 +9,18 @@
  *
  * one user and item
  *	 0	1.00  keys as parameters
- *	 1	0.99  keys from a row of VALUES
+ *	 1	1.00  keys from a row of VALUES
  *	 2	0.99  as 0, but the item is joined first
  *	 3	0.98  as 0, but one float4[] instead of columns; no typed row
  * one user and 500 items
  *	 0	1.00  every table joined to unnest() WITH ORDINALITY, ordered by that
  *	 1	0.99  the user's side in a subselect of its own, ordered
  *	 2	0.95  as 1, with no ORDER BY: the loops keep the order as it is
- *	 3	0.96  as 2, with a MATERIALIZED common table expression
+ *	 3	0.95  as 2, with a MATERIALIZED common table expression
  *	 4	1.00  as 0, with no ORDER BY
  *	 5	0.95  as 2, the keys ordered before the join
- *	 6	0.98  as 2, but one float4[] a row instead of columns
- *	 7	0.69  one row: the user's columns once, an array for each item column
+ *	 6	0.97  as 2, but one float4[] a row instead of columns
+ *	 7	0.76  one row: the user's columns once, an array for each item column
  *
  * The planner knows that WITH ORDINALITY is in order, so ORDER BY costs no
  * sort, only a column.  The last form does not give a row for each item, so it

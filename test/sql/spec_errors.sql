@@ -183,6 +183,7 @@ SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_i
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), expression('email::int + 1', 'age')]) $$);
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), expression('nothing(age)', 'x')]) $$);
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), expression('1 / 0', 'x')]) $$);
+SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), expression('ROW(age)', 'x')]) $$);
 
 -- feature functions
 CREATE FUNCTION plus(a int, b int) RETURNS int LANGUAGE sql IMMUTABLE RETURN a + b;

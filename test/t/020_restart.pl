@@ -32,6 +32,7 @@ SELECT featurestore.create_feature_spec('s', with_status => true, items => ARRAY
 	featurestore.lookup('online', '{user_id}', default_values => '{"p": 0}'),
 	featurestore.feature_function('twice(int)', '{"x": "age"}', 'double')]);
 SELECT featurestore.create_feature_spec('u', ARRAY[featurestore.lookup('volatile', '{user_id}')]);
+SELECT featurestore.create_feature_spec('v', ARRAY[featurestore.lookup('volatile', '{user_id}')]);
 END
 
 my @queries = (
@@ -51,7 +52,7 @@ $session->query_safe(<<'END');
 BEGIN;
 SELECT featurestore.create_feature_spec('s', replace => true, items => ARRAY[featurestore.lookup('users', '{user_id}')]);
 SELECT featurestore.create_feature_spec('lost', ARRAY[featurestore.lookup('users', '{user_id}')]);
-SELECT featurestore.drop_feature_spec('u');
+SELECT featurestore.drop_feature_spec('v');
 UPDATE source SET p = 0;
 CALL featurestore.sync('online');
 SELECT * FROM lost(1);
