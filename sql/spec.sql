@@ -157,6 +157,20 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._lookup_time(text, regclass, text[]) IS 'internal: the event time column of a looked-up table';
 
+/* Raises 42501 unless the caller may read these columns. */
+CREATE FUNCTION featurestore._check_readable(label text, relation regclass, columns text[]) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	unreadable text := (SELECT c FROM unnest(columns) WITH ORDINALITY AS u(c, n) WHERE NOT has_column_privilege(relation, c, 'SELECT') ORDER BY n LIMIT 1);
+BEGIN
+	IF unreadable IS NOT NULL THEN
+		PERFORM featurestore._item_error(label, 'insufficient_privilege', format('permission denied for column "%s"', unreadable));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_readable(text, regclass, text[]) IS 'internal: checks that the caller may read columns';
+
 /* The length of arrays in a column: that of one there is, or NULL. */
 CREATE FUNCTION featurestore._array_length(relation regclass, col text) RETURNS int
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -206,7 +220,9 @@ BEGIN
 		IF col.name IS NULL THEN
 			PERFORM featurestore._item_error(label, 'undefined_column', format('column "%s" does not exist', wanted),
 				format('The columns are: %s.', (SELECT string_agg(name, ', ' ORDER BY attnum) FROM featurestore._columns(relation))));
-		ELSIF declared IS NOT NULL AND (declared::int = 0 OR NOT EXISTS (SELECT FROM pg_type WHERE oid = col.type_oid AND typcategory = 'A')) THEN
+		END IF;
+		PERFORM featurestore._check_readable(label, relation, ARRAY[col.name]);
+		IF declared IS NOT NULL AND (declared::int = 0 OR NOT EXISTS (SELECT FROM pg_type WHERE oid = col.type_oid AND typcategory = 'A')) THEN
 			PERFORM featurestore._item_error(label, 'datatype_mismatch', format('"%s" declares the length of what is no array, or none', wanted));
 		ELSIF declared IS NULL AND EXISTS (SELECT FROM pg_type t JOIN pg_type e ON e.oid = t.typelem
 										   WHERE t.oid = col.type_oid AND t.typcategory = 'A' AND e.typcategory IN ('N', 'B')) THEN
@@ -300,6 +316,7 @@ BEGIN
 	END IF;
 	keys := featurestore._lookup_keys(label, target, ARRAY(SELECT jsonb_array_elements_text(nullif(definition->'lookup_key', 'null'))));
 	time_column := featurestore._lookup_time(label, target, ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k));
+	PERFORM featurestore._check_readable(label, target, array_remove(ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k) || time_column, NULL));
 	outputs := featurestore._lookup_outputs(label, target, definition, keys, time_column);
 
 	SELECT r INTO unknown FROM jsonb_object_keys(definition->'rename_outputs') AS r
@@ -619,62 +636,98 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._result_columns(jsonb, jsonb, text[], boolean) IS 'internal: columns of a spec''s row';
 
-/* The function whose call is the last column of a query, which is parsed by the current search path; 0 if it is no call. */
-CREATE FUNCTION featurestore._called_function(query text) RETURNS oid
-	AS 'MODULE_PATHNAME', 'called_function' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION featurestore._called_function(text) IS 'internal: the function that a query''s last column calls';
-
 /*
- * Gives a level to the parser, so that an error can name its item.  Names in
- * expressions are resolved by the caller's search path.  Of overloaded
- * functions the parser must have taken the one that was asked for.
+ * The function that each level of a query calls for its last column, 0 where
+ * it is no call, from the inside out.  Raises what the parser does.
  */
-CREATE FUNCTION featurestore._check_level(item jsonb, level text, caller_path text) RETURNS void
+CREATE FUNCTION featurestore._called_functions(query text) RETURNS oid[]
+	AS 'MODULE_PATHNAME', 'called_functions' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._called_functions(text) IS 'internal: the functions that the levels of a query call';
+
+/* The same, with names in expressions resolved by the caller's search path. */
+CREATE FUNCTION featurestore._parse_levels(query text, caller_path text) RETURNS oid[]
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	output text := CASE WHEN item->>'kind' <> 'lookup' THEN quote_ident(item->'outputs'->0->>'name') END;
-	statement text := format('SELECT %s FROM (%s) AS v LIMIT 0', output, level);
-	called regprocedure;
+	called oid[];
+BEGIN
+	PERFORM set_config('search_path', caller_path, true);
+	called := featurestore._called_functions(query);
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+	RETURN called;
+END
+$$;
+COMMENT ON FUNCTION featurestore._parse_levels(text, text) IS 'internal: parses the query of a spec''s view';
+
+/* Raises the error that the parser has about a spec's query, naming the item it is about. */
+CREATE FUNCTION featurestore._blame_item(arguments jsonb, ordered jsonb, caller_path text) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	level text := featurestore._request_level(arguments);
+	item jsonb;
 	message text;
 	hint text;
 BEGIN
-	BEGIN
-		PERFORM set_config('search_path', caller_path, true);
-		EXECUTE statement;
-		called := featurestore._called_function(level);
-		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-	EXCEPTION WHEN OTHERS THEN
-		GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
-		IF SQLSTATE = '42883' AND item->>'kind' = 'lookup' THEN
-			PERFORM featurestore._item_error(item->>'label', 'datatype_mismatch', 'key does not fit: ' || message, 'Give keys the types of the columns they are looked up in.');
-		END IF;
-		PERFORM featurestore._item_error(item->>'label', SQLSTATE, message, nullif(hint, ''));
-	END;
-	IF item->>'kind' = 'feature_function' AND called <> (item->>'function')::regprocedure THEN
-		PERFORM featurestore._item_error(item->>'label', 'ambiguous_function', format('inputs of these types would call %s, not %s',
-			CASE WHEN called <> 0 THEN called::text ELSE 'another function' END, item->>'function'), 'Convert the inputs to the types of its parameters with an expression.');
+	FOR item IN SELECT i FROM jsonb_array_elements(ordered) WITH ORDINALITY AS r(i, n) ORDER BY n LOOP
+		level := featurestore._item_level(item, level);
+		BEGIN
+			PERFORM featurestore._parse_levels(level, caller_path);
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+			IF SQLSTATE = '42883' AND item->>'kind' = 'lookup' THEN
+				PERFORM featurestore._item_error(item->>'label', 'datatype_mismatch', 'key does not fit: ' || message, 'Give keys the types of the columns they are looked up in.');
+			END IF;
+			PERFORM featurestore._item_error(item->>'label', SQLSTATE, message, nullif(hint, ''));
+		END;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._blame_item(jsonb, jsonb, text) IS 'internal: raises the error of an item in a spec''s query';
+
+/* Of overloaded functions the parser must have taken the one that was asked for. */
+CREATE FUNCTION featurestore._check_called(ordered jsonb, called oid[]) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	other record;
+BEGIN
+	SELECT i->>'label' AS label, i->>'function' AS wanted, f::regprocedure::text AS function INTO other
+	FROM jsonb_array_elements(ordered) WITH ORDINALITY AS r(i, n) JOIN unnest(called) WITH ORDINALITY AS c(f, n) USING (n)
+	WHERE i->>'kind' = 'feature_function' AND f <> (i->>'function')::regprocedure LIMIT 1;
+	IF FOUND THEN
+		PERFORM featurestore._item_error(other.label, 'ambiguous_function', format('inputs of these types would call %s, not %s',
+			coalesce(nullif(other.function, '-'), 'another function'), other.wanted), 'Convert the inputs to the types of its parameters with an expression.');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION featurestore._check_level(jsonb, text, text) IS 'internal: checks the level of an item in a spec''s view';
+COMMENT ON FUNCTION featurestore._check_called(jsonb, oid[]) IS 'internal: checks which functions a spec''s query calls';
 
-/* The view's query, each level checked as soon as it is made. */
+/* The view's query, checked by the parser. */
 CREATE FUNCTION featurestore._spec_query(arguments jsonb, ordered jsonb, result jsonb, caller_path text) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	query text := featurestore._request_level(arguments);
+	levels text := featurestore._request_level(arguments);
+	statement text;
 	item jsonb;
+	called oid[];
 BEGIN
 	FOR item IN SELECT i FROM jsonb_array_elements(ordered) WITH ORDINALITY AS r(i, n) ORDER BY n LOOP
-		query := featurestore._item_level(item, query);
-		PERFORM featurestore._check_level(item, query, caller_path);
+		levels := featurestore._item_level(item, levels);
 	END LOOP;
-	RETURN format('SELECT %s FROM (%s) AS v WHERE false',
+	statement := format('SELECT %s FROM (%s) AS v WHERE false',
 		(SELECT string_agg(CASE WHEN (c->>'is_status')::boolean THEN format('NULL::pg_catalog.text AS %I', (c->>'name') || '_status')
 								ELSE format('v.%I', c->>'name') END, ', ' ORDER BY n)
-		 FROM jsonb_array_elements(result) WITH ORDINALITY AS r(c, n)), query);
+		 FROM jsonb_array_elements(result) WITH ORDINALITY AS r(c, n)), levels);
+	BEGIN
+		called := featurestore._parse_levels(statement, caller_path);
+	EXCEPTION WHEN OTHERS THEN
+		PERFORM featurestore._blame_item(arguments, ordered, caller_path);
+		RAISE;
+	END;
+	PERFORM featurestore._check_called(ordered, called);
+	RETURN statement;
 END
 $$;
 COMMENT ON FUNCTION featurestore._spec_query(jsonb, jsonb, jsonb, text) IS 'internal: query of a spec''s view';

@@ -69,6 +69,25 @@ SetSelectPermissionCompat(List *perminfos, RangeTblEntry *rte, Bitmapset *column
 	return perminfos;
 }
 
+/* Makes a range table entry, and a query, forget who may do what. */
+static inline void
+ForgetPermissionCompat(RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	rte->perminfoindex = 0;
+#else
+	rte->requiredPerms = 0;
+	rte->checkAsUser = InvalidOid;
+	rte->selectedCols = NULL;
+#endif
+}
+
+#if PG_VERSION_NUM >= 160000
+#define ForgetPermissionsCompat(query) ((query)->rteperminfos = NIL)
+#else
+#define ForgetPermissionsCompat(query) ((void) (query))
+#endif
+
 /* 18 counts index searches for EXPLAIN */
 #if PG_VERSION_NUM >= 180000
 #define index_beginscanCompat(heap, index, snapshot, nkeys) \

@@ -401,23 +401,63 @@ check_vars(Spec *spec, SpecItem *item, Level *level, Node *expr)
 
 /* check_functions_in_node callback: notes one function. */
 static bool
-note_function(Oid funcid, void *spec)
+note_function(Oid funcid, void *functions)
 {
-	((Spec *) spec)->functions = list_append_unique_oid(((Spec *) spec)->functions, funcid);
+	*(List **) functions = list_append_unique_oid(*(List **) functions, funcid);
 	return false;
 }
 
-/*
- * Notes the functions an expression calls.  The planner may put their bodies or
- * results in their place, which is right for users who may call them.
- */
+/* Collects the functions an expression calls. */
 static bool
-collect_functions(Node *node, void *spec)
+collect_functions(Node *node, void *functions)
 {
 	if (node == NULL)
 		return false;
-	check_functions_in_node(node, note_function, spec);
-	return expression_tree_walker(node, collect_functions, spec);
+	check_functions_in_node(node, note_function, functions);
+	return expression_tree_walker(node, collect_functions, functions);
+}
+
+/*
+ * Checks that the user may call what an expression calls: the planner may put
+ * bodies or results in the place of calls.
+ */
+static void
+check_functions(SpecItem *item, List *functions)
+{
+	ListCell   *lc;
+
+	foreach(lc, functions)
+	{
+		if (FunctionAclcheckCompat(lfirst_oid(lc), GetUserId()) != ACLCHECK_OK)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("%s: permission denied for function %s", item->name,
+							get_func_name(lfirst_oid(lc)))));
+	}
+}
+
+/* Plans an expression; what it raises, as of constants, names the item. */
+static Expr *
+plan_expression(SpecItem *item, Expr *expr)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		expr = expression_planner(expr);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		error->message = psprintf("%s: %s", item->name, error->message);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	return expr;
 }
 
 /* Reads a level that computes one column. */
@@ -426,6 +466,7 @@ load_computed(Spec *spec, SpecItem *item, Level *level)
 {
 	TargetEntry *target = llast(level->query->targetList);
 	Node	   *expr = copyObject((Node *) target->expr);
+	List	   *functions = NIL;
 	bool		is_mutable;
 
 	if (item->ncolumns != 1)
@@ -440,10 +481,13 @@ load_computed(Spec *spec, SpecItem *item, Level *level)
 	check_vars(spec, item, level, expr);
 	if (level->below_rti != 1)
 		ChangeVarNodes(expr, level->below_rti, 1, 0);
-	collect_functions(expr, spec);
+	collect_functions(expr, &functions);
+	check_functions(item, functions);
+	spec->functions = list_concat_unique_oid(spec->functions, functions);
+
 	/* Labels count as they are declared, and in what planning brings to light. */
 	is_mutable = contain_mutable_functions(expr);
-	item->expr = expression_planner((Expr *) expr);
+	item->expr = plan_expression(item, (Expr *) expr);
 	if (is_mutable || contain_mutable_functions((Node *) item->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

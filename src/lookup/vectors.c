@@ -4,7 +4,7 @@
  *
  * The outputs of a spec are flattened in its order: a number or boolean takes
  * one place, an array of declared length as many as that.  NULL becomes NaN.
- * A float8 beyond the range of float4 becomes infinite; a lookup does not fail
+ * A number beyond the range of float4 becomes infinite; a lookup does not fail
  * because of a value.
  */
 #include "postgres.h"
@@ -129,6 +129,17 @@ vector_layout(Spec *spec)
 	return layout;
 }
 
+/* The float4 nearest to a numeric, as a cast gives it, but without its errors of range. */
+static float4
+numeric_to_float4(Datum value)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(numeric_out, value));
+	float4		result = strtof(text, NULL);
+
+	pfree(text);
+	return result;
+}
+
 /* A number as float4. */
 static float4
 to_float4(Oid type, Datum value)
@@ -148,7 +159,7 @@ to_float4(Oid type, Datum value)
 		case BOOLOID:
 			return DatumGetBool(value) ? 1 : 0;
 		default:
-			return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, value));
+			return numeric_to_float4(value);
 	}
 }
 

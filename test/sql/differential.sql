@@ -625,7 +625,7 @@ CREATE TABLE profile (user_id int8 PRIMARY KEY, age int2, spent numeric, is_new 
 INSERT INTO profile SELECT n, nullif(n % 80, 3), n * 1.1, n % 3 = 0, CASE WHEN n % 4 > 0 THEN ARRAY[n / 3.0, NULL, 'NaN', 1e300] END, 'x' FROM generate_series(1, 200) AS n WHERE n % 10 > 0;
 CREATE TABLE goods (item_id text PRIMARY KEY, a int4, b int8, c float4, d float8, e numeric, f bool, g int2[], h numeric[], i bool[]);
 INSERT INTO goods SELECT 'item ' || n, nullif(n % 70, 5) * -30000001, n * 100000000000007, CASE n % 3 WHEN 0 THEN '-0' WHEN 1 THEN 1e-40 END, (ARRAY[1e300, -1e300, 1e-300, 'NaN', '-Infinity', 0.1, 16777217, NULL]::float8[])[1 + n % 8],
-	(ARRAY[1e400, -1e400, 'NaN', 0.10, NULL, 'Infinity', 123456789012345678901234567890]::numeric[])[1 + n % 7], nullif(n % 3, 1)::boolean, ARRAY[n, -n, NULL], CASE WHEN n % 6 > 0 THEN ARRAY[n / 7.0] END, '{t,f}' FROM generate_series(1, 300) AS n;
+	(ARRAY[1e400, -1e400, 'NaN', 0.10, NULL, 'Infinity', 123456789012345678901234567890, 1.00000005960464477539062500001, -1e-400, 1e-40]::numeric[])[1 + n % 10], nullif(n % 3, 1)::boolean, ARRAY[n, -n, NULL], CASE WHEN n % 6 > 0 THEN ARRAY[n / 7.0] END, '{t,f}' FROM generate_series(1, 300) AS n;
 SELECT featurestore.create_feature_spec('s_vector', ARRAY[featurestore.lookup('profile', '{user_id}', '{age,spent,is_new,tastes}', default_values => '{"age": 18, "tastes": [1, 2, 3, 4]}'), featurestore.request_field('x', 'float4'),
 	featurestore.lookup('goods', '{item_id}', '{a,b,c,d,e,f,g[3],h,i}', default_values => '{"e": 0.5, "f": true}'), featurestore.expression('x * age', 'y')]);
 SELECT featurestore.feature_matrix_columns('s_vector');
@@ -633,7 +633,7 @@ CREATE FUNCTION to_real(x float8) RETURNS float4 LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE WHEN x IS NULL THEN 'NaN' WHEN x = 'NaN' THEN 'NaN' WHEN abs(x) > 3.5e38 THEN sign(x) * 'Infinity'::float4 WHEN abs(x) < 1e-50 AND x <> 0 THEN sign(x) * 0::float4 ELSE x::float4 END
 $$;
 CREATE FUNCTION to_real(x numeric) RETURNS float4 LANGUAGE sql IMMUTABLE AS $$
-	SELECT to_real(CASE WHEN x <> 'NaN' AND abs(x) > 1e300 THEN sign(x)::float8 * 'Infinity' ELSE x::float8 END)
+	SELECT CASE WHEN x IS NULL OR x = 'NaN' THEN 'NaN' WHEN abs(x) > 3.5e38 THEN sign(x)::float4 * 'Infinity' WHEN abs(x) < 1e-50 THEN sign(x)::float4 * 0 ELSE x::float4 END
 $$;
 CREATE FUNCTION to_real(x boolean) RETURNS float4 LANGUAGE sql IMMUTABLE AS 'SELECT to_real(x::int::float8)';
 CREATE FUNCTION little_endian(v float4[]) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$

@@ -59,6 +59,12 @@ PREPARE untyped_any(unknown, unknown, unknown) AS SELECT * FROM feature_lookup(N
 PREPARE typed_any(bigint, int[], int) AS SELECT * FROM feature_lookup(NULL::ranker, $1, $2, $3);
 EXECUTE typed_any(1, '{7}', 12);
 
+SELECT create_feature_spec('coerced', ARRAY[lookup('items', '{item_id}', '{price}'), request_field('f4', 'float4'), request_field('f8', 'float8'), request_field('n', 'numeric'), request_field('tz', 'timestamptz'),
+	request_field('t', 'text'), request_field('v', 'varchar'), request_field('c', 'bpchar'), request_field('o', 'oid')]);
+SELECT * FROM same($$ SELECT * FROM feature_lookup(NULL::coerced, 1, 1.5::float8, 2, 3, '2024-01-01'::date, 'v'::varchar, 't'::text, 'x'::text, 5) $$);
+SELECT * FROM same($$ SELECT * FROM feature_lookup(NULL::coerced, 1, 1.5, 2.5, 3::int2, '2024-01-01'::timestamp, 'n'::name, 'c'::bpchar, 'v'::varchar, 5::bigint) $$);
+SELECT * FROM same($$ SELECT * FROM feature_lookup(NULL::coerced, 1, ARRAY[1, NULL], ARRAY[1.5, 2], ARRAY[1, 2], '{2024-01-01,2024-01-02}'::date[], '{a,b}'::name[], '{a,b}'::text[], 'c', 5) $$);
+
 --
 -- Bad requests
 --
@@ -78,6 +84,8 @@ SELECT refused($$ SELECT * FROM feature_lookup(NULL::ranker, 1, 'x', 3) $$);
 SELECT refused($$ SELECT * FROM feature_lookup(NULL::ranker, 1, '{1,2}', 3) $$);
 SELECT refused($$ SELECT * FROM feature_lookup(NULL::ranker, 1, 3000000000, 3) $$);
 SELECT refused($$ SELECT * FROM feature_lookup(NULL::ranker, 1, ARRAY[1, 3000000000], 3) $$);
+SELECT refused($$ SELECT * FROM feature_lookup(NULL::coerced, 1, 1e39::float8, 2, 3, now(), 'v', 't', 'x', 5) $$);
+SELECT refused($$ SELECT * FROM feature_lookup(NULL::coerced, 1, 1, 2, 3, now(), 5, 't', 'x', 5) $$);
 SELECT refused($$ SELECT * FROM feature_lookup(NULL::ranker, '{1,2}'::int[], '{1,2,3}'::int[], 3) $$);
 SELECT refused($$ SELECT * FROM feature_lookup(NULL::ranker, '{}'::int[], '{1,2,3}'::int[], 3) $$);
 SELECT refused($$ SELECT * FROM feature_lookup(NULL::ranker, 1, '{{1,2},{3,4}}'::int[], 3) $$);
@@ -121,6 +129,18 @@ WITH r AS MATERIALIZED (SELECT * FROM plain_batch('{1,2,3}')) SELECT sum(price) 
 SELECT ARRAY(SELECT price FROM plain_batch('{1,2,3}')), EXISTS (SELECT FROM plain(1)), (SELECT price FROM plain(2));
 SELECT * FROM plain_batch('{1,2}') WITH ORDINALITY;
 SELECT * FROM ROWS FROM (plain_batch('{1,2}'), plain_vectors('{3}'));
+-- by parallel workers
+SELECT create_feature_spec('parallel', ARRAY[lookup('items', '{item_id}', '{title,price}'), expression('upper(title)', 'u')]);
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT count(*), sum(r.price) = sum(i.price) AS same, count(DISTINCT r.u) FROM items AS i, LATERAL parallel(i.item_id) AS r;
+SET featurestore.enable_direct_lookup = off;
+SELECT count(*), sum(r.price) = sum(i.price) AS same, count(DISTINCT r.u) FROM items AS i, LATERAL parallel(i.item_id) AS r WHERE i.item_id <= 100;
+RESET featurestore.enable_direct_lookup;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
 -- with its result cut short, twice in a nested loop, sorted
 SELECT * FROM plain_batch('{5,4,3}') LIMIT 1;
 SELECT a.item_id, b.item_id FROM plain_batch('{1,2}') AS a, plain_batch('{3,4}') AS b;

@@ -132,6 +132,13 @@ SELECT create_feature_spec('expressions', ARRAY[
 	expression('coalesce(nothing, nullif("Age ""of"" user", 33))', 'picked')]);
 SELECT * FROM expressions_batch('{1,2,3}', as_of => '2024-02-29 20:00');
 
+-- many that build on each other: each is computed once
+SELECT create_feature_spec('doubled', (SELECT array_agg(expression(CASE n WHEN 50 THEN 'age::bigint' ELSE format('d%s + d%1$s', n + 1) END, 'd' || n) ORDER BY n) FROM generate_series(1, 50) AS n)
+	|| lookup('users', '{user_id}', '{age}'), (SELECT array_agg('d' || n) FROM generate_series(2, 50) AS n));
+SELECT * FROM doubled_batch('{1,2}');
+-- a constant that cannot be computed
+SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), expression('CASE WHEN age > 0 THEN 1 / 0 END', 'x')]) $$);
+
 --
 -- Columns left out; statuses beside outputs
 --
@@ -188,7 +195,7 @@ SELECT drop_feature_spec('lower_case');
 SELECT refused($$ SELECT drop_feature_spec('lower_case') $$);
 SELECT refused($$ SELECT drop_feature_spec(NULL) $$);
 SELECT refused($$ SELECT drop_feature_spec('users') $$);
-SELECT refused($$ SELECT drop_feature_spec('no such name') $$);
+SELECT refused($$ SELECT drop_feature_spec('no_such_schema.s') $$);
 CREATE VIEW on_spec AS SELECT age FROM of_view(1);
 SELECT refused($$ SELECT drop_feature_spec('of_view') $$);
 SELECT * FROM on_spec;

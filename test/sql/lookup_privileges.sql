@@ -163,8 +163,8 @@ SELECT tried('SELECT * FROM computed(1)');
 -- one in C, whose state a session keeps
 RESET ROLE;
 REVOKE EXECUTE ON FUNCTION pg_catalog.md5(text) FROM PUBLIC;
-SET ROLE regress_lookup_reader;
-SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), expression('md5(country)', 'hash')]) $$);
+SET ROLE regress_lookup_other;
+SELECT refused($$ SELECT create_feature_spec('lookup_private.s', ARRAY[lookup('open_users', '{user_id}'), expression('md5(age::text)', 'hash')]) $$);
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION pg_catalog.md5(text) TO regress_lookup_owner;
 SET ROLE regress_lookup_owner;
@@ -323,7 +323,7 @@ SELECT shaped('SELECT v.a, v.x FROM (SELECT w.as_of AS a, w.a AS as_of, ''x''::t
 SELECT shaped('SELECT v.a, v.x FROM (SELECT 1::bigint AS a, w.as_of, w.a::text AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w) AS v');
 SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, (SELECT max(age) FROM users) AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w) AS v');
 SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, w AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w) AS v');
-SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, count(*) AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w GROUP BY 1, 2) AS v');
+SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, count(*) AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w GROUP BY 1, 2) AS v') ~ '^(0A000|55000)';
 SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.age + 1 AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, users AS t WHERE t.user_id = w.a) AS v');
 SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.age AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, users AS t) AS v');
 SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.age AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, users AS t WHERE t.user_id = 5) AS v');

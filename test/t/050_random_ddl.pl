@@ -37,7 +37,7 @@ my $items = <<'END';
 	featurestore.lookup('rd.e', '{id}', '{a,b}', rename_outputs => '{"a": "ea", "b": "eb"}'),
 	featurestore.lookup('rd.online', '{id}', '{a,b}', rename_outputs => '{"a": "pa", "b": "pb"}'),
 	featurestore.feature_function('rd.twice(int)', '{"x": "a"}', 'twice'),
-	featurestore.expression('a * 3 - a', 'again')
+	featurestore.expression('rd.again(a)', 'again')
 END
 chomp $items;
 my $numbers = $items =~ s/,c\}/}/r =~ s/, "c": "none"//r;
@@ -56,6 +56,8 @@ CREATE TABLE rd.parts (id int PRIMARY KEY, a int, b int) PARTITION BY RANGE (id)
 CREATE TABLE rd.part1 PARTITION OF rd.parts FOR VALUES FROM (1) TO (60);
 CREATE TABLE rd.part2 PARTITION OF rd.parts FOR VALUES FROM (60) TO (1000);
 CREATE FUNCTION rd.twice(x int) RETURNS int IMMUTABLE PARALLEL SAFE LANGUAGE plpgsql AS 'BEGIN RETURN 2 * x; END';
+
+CREATE FUNCTION rd.again(x int) RETURNS int IMMUTABLE PARALLEL SAFE LANGUAGE sql AS 'SELECT x * 3 - x';
 
 -- gives a key a value everywhere, maybe in place
 CREATE PROCEDURE rd.set(key int, v int, by_delete boolean) LANGUAGE plpgsql AS \$\$
@@ -160,7 +162,7 @@ my %check = (
 	},
 	alt => sub { my ($key, $miss, $alt, $id, $a, $b, $c) = @_; return $alt eq $key && $id * 100 == $alt && $b == 2 * $a && $c eq "k$id:$a:$b"; },
 	parts => sub { my ($key, $miss, $id, $a, $b) = @_; return $id eq $key && $a ne '' && $b == 2 * $a; },
-	v => sub { my ($key, $miss, $a, $b, $ea, $eb, $pa, $pb, $twice, $again) = @_; return $a > 0 && $b == 2 * $a && $ea == $a && $eb == $b && $pb == 2 * $pa && $twice == $b && $again == $b; },
+	v => sub { my ($key, $miss, $a, $b, $ea, $eb, $pa, $pb, $twice, $again) = @_; return @_ == 10 && $a > 0 && $b == 2 * $a && $ea == $a && $eb == $b && $pb == 2 * $pa && $twice == $b && $again == $b; },
 	json => sub { my ($key, $miss, $id, $a, $b, $c, $status, $published) = @_; return $id eq $key && $b == 2 * $a && $c eq "k$key:$a:$b" && $status eq 'PRESENT' && $published eq 'PRESENT'; },
 	bytes => sub { return 1 });
 
@@ -175,12 +177,13 @@ sub run_reader
 		my ($out, $err);
 		$sessions++;
 		$node->psql('postgres', reader_script($client), stdout => \$out, stderr => \$err, on_error_stop => 0, timeout => 120);
-		while ($err =~ /(?:ERROR|FATAL|PANIC): +(\w{5}): (.*)/g)
+		foreach my $report (split /(?=^psql:.*?(?:ERROR|FATAL|PANIC): )/m, $err)
 		{
-			my ($state, $message) = ($1, $2);
+			my ($state, $message) = $report =~ /^psql:.*?(?:ERROR|FATAL|PANIC): +(\w{5}): (.*)/ or next;
+			my ($location) = $report =~ /^LOCATION: +(\w+)/m;
+			$message .= " ($location)" if $state =~ /^XX/;
 			$message =~ s/\d+/N/g;
 			$errors{"$state $message"}++;
-			unshift @wrong, "internal error: " . ($1 =~ s/\n/ /gr) if $state =~ /^XX/ && $err =~ /(.*XX...:[^\0]*?LOCATION.*)/;
 		}
 		push @wrong, "connection: $err" if $err =~ /server closed|connection to server|terminating/;
 		my @kept;
@@ -194,17 +197,12 @@ sub run_reader
 			$lookups++;
 			if ($form eq 'bytes')
 			{
-				push @wrong, $line if $rows != 4 * 9 * @keys && $rows != 4 * 8 * @keys;
+				push @wrong, $line if $rows != 4 * 8 * @keys;
 				next;
 			}
 			my @rows = map { [ split /,/, $_, -1 ] } split /;/, $rows;
-			if ($form ne 'v' && @rows != @keys or $form eq 'v' && @rows != @keys)
-			{
-				push @wrong, $line;
-				next;
-			}
-			no warnings;
-			push @wrong, $line if grep { my @row = @{ $rows[$_] }; shift @row if $form eq 'v' && @row == 9; !$check{$form}->($keys[$_], $miss, @row) } 0 .. $#keys;
+			no warnings 'uninitialized', 'numeric';
+			push @wrong, $line if @rows != @keys || grep { !$check{$form}->($keys[$_], $miss, @{ $rows[$_] }) } 0 .. $#keys;
 		}
 		while ($out =~ /^R\|begin\n(L.*)\n(L.*)\nR\|end$/mg)
 		{
@@ -296,7 +294,9 @@ my %actions = (
 	remake_spec => [ "BEGIN; SELECT featurestore.drop_feature_spec('rd.v'); SELECT featurestore.create_feature_spec('rd.v', ARRAY[$numbers]); COMMIT" ],
 	rolled_back => [ "BEGIN; SELECT featurestore.drop_feature_spec('rd.s'); DROP TABLE rd.t CASCADE", '~', 'ROLLBACK' ],
 	blocked_drop => [ 'DO $$ BEGIN DROP TABLE rd.t; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $$' ],
-	function => [ q{CREATE OR REPLACE FUNCTION rd.twice(x int) RETURNS int IMMUTABLE PARALLEL SAFE LANGUAGE sql AS 'SELECT x * 2'}, '~',
+	function_sql => [ q{CREATE OR REPLACE FUNCTION rd.again(x int) RETURNS int IMMUTABLE PARALLEL SAFE LANGUAGE sql AS 'SELECT x * 2'}, '~',
+		q{CREATE OR REPLACE FUNCTION rd.again(x int) RETURNS int IMMUTABLE PARALLEL SAFE LANGUAGE sql AS 'SELECT x * 3 - x'} ],
+	function => [ q{CREATE OR REPLACE FUNCTION rd.twice(x int) RETURNS int IMMUTABLE PARALLEL SAFE LANGUAGE plpgsql AS 'BEGIN RETURN x * 2; END'}, '~',
 		q{CREATE OR REPLACE FUNCTION rd.twice(x int) RETURNS int IMMUTABLE PARALLEL SAFE LANGUAGE plpgsql AS 'BEGIN RETURN x + x; END'} ],
 	rename_function => [ 'ALTER FUNCTION rd.twice RENAME TO two', '~', 'ALTER FUNCTION rd.two RENAME TO twice' ],
 	ttl => [ "BEGIN; SELECT featurestore.drop_online_table('rd.e'); SELECT featurestore.create_online_table('rd.e', timeseries_column => 'at', ttl => '20 days'); COMMIT", '~',
@@ -310,7 +310,6 @@ my $ddl = $node->background_psql('postgres', on_error_stop => 0, timeout => $sec
 $ddl->query_safe("SET client_min_messages = error");
 srand($seed);
 my (%done, @failed);
-my $broken = 0;
 
 # Deadlocks with the clients are no fault; what they abort is done again.
 sub do_ddl
@@ -336,7 +335,7 @@ sub do_ddl
 
 my @names = sort keys %actions;
 my @queue;
-while (time() < $until && !$broken)
+while (time() < $until && !@failed)
 {
 	@queue = sort { rand() <=> 0.5 } @names unless @queue;
 	my $name = pop @queue;
@@ -346,10 +345,9 @@ while (time() < $until && !$broken)
 		{
 			sleep(rand(0.08));
 		}
-		elsif (!do_ddl($name, $statement))
+		else
 		{
-			$broken = 1;
-			last;
+			do_ddl($name, $statement) or last;
 		}
 	}
 	$done{$name}++;
@@ -382,6 +380,10 @@ my @permitted = (
 	qr/^26000 prepared statement "\w+" does not exist/,
 	qr/^55000 .*no unique index of table "t" identifies a row by \(alt\)/,
 	qr/^3B001 savepoint "x" does not exist/,
+	# of the server's own parser, for a function that is dropped with its row type meanwhile
+	qr/^XX000 could not open relation with OID N \(relation_open\)$/,
+	qr/^XX000 cache lookup failed for function N \(internal_get_result_type\)$/,
+	qr/^XX000 function in FROM has unsupported return type \(expandRTE\)$/,
 );
 my ($lookups, %errors, @wrong) = (0);
 foreach my $client (0 .. $clients)

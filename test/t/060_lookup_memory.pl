@@ -91,7 +91,7 @@ foreach my $lookup (@lookups)
 	{
 		my ($direct, $work_mem) = @$case;
 		my ($result, $growth) = measure($direct, $work_mem, $query);
-		my $how = ($direct eq 'on' ? 'from indexes' : 'through SQL') . ", work_mem $work_mem kB";
+		my $how = "with direct lookup $direct and work_mem $work_mem kB";
 
 		is($result, $expected, "$name $how: what plain SQL gives");
 		# work_mem for the series that makes the request, the result, and with half of it to spare a chunk; the request itself
