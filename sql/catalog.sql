@@ -105,7 +105,7 @@ CREATE FUNCTION featurestore._forget_dropped() RETURNS event_trigger
 	AS $$
 DECLARE
 	dropped oid[] := ARRAY(SELECT objid FROM pg_catalog.pg_event_trigger_dropped_objects()
-						   WHERE classid = 'pg_catalog.pg_class'::regclass AND objsubid = 0);
+						   WHERE object_type IN ('table', 'view', 'materialized view', 'foreign table'));
 BEGIN
 	IF dropped <> '{}' THEN
 		DELETE FROM featurestore.online_table WHERE relation = ANY (dropped);

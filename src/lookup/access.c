@@ -216,6 +216,11 @@ check_key_types(Spec *spec, SpecItem *item, Relation rel, ItemAccess *access)
 					 errmsg("%s: key column \"%s\" is of type %s", item->name, NameStr(attr->attname),
 							format_type_be(attr->atttypid)),
 					 errhint("Keys are scalars: an array of them is many rows.")));
+		if (!OidIsValid(lookup_type_cache(wanted, TYPECACHE_EQ_OPR)->eq_opr))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("%s: key column \"%s\" is of type %s, which has no equality",
+							item->name, NameStr(attr->attname), format_type_be(attr->atttypid))));
 		if (given != wanted && is_integer_type(given) && is_integer_type(wanted))
 			access->range_checked[i] = true;
 		else if (!IsBinaryCoercible(given, wanted))

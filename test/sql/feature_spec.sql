@@ -132,6 +132,17 @@ SELECT create_feature_spec('expressions', ARRAY[
 	expression('coalesce(nothing, nullif("Age ""of"" user", 33))', 'picked')]);
 SELECT * FROM expressions_batch('{1,2,3}', as_of => '2024-02-29 20:00');
 
+-- functions of all kinds of parameters, names that the view uses itself, fields of composite types
+CREATE FUNCTION variadic_one(VARIADIC int[]) RETURNS int LANGUAGE sql IMMUTABLE RETURN cardinality($1);
+CREATE FUNCTION second_one(a anyelement, b anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE AS 'SELECT $2';
+CREATE FUNCTION out_one(a int, OUT b int) LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+CREATE TYPE point3 AS (x int, y int, z int);
+CREATE TABLE t (v int PRIMARY KEY, t int, k text, p point3, ps point3[]);
+INSERT INTO t VALUES (1, 2, 'key', '(1,2,3)', '{"(4,5,6)"}');
+SELECT create_feature_spec('kinds', ARRAY[
+	lookup('t', '{v}'), expression('v + t', 'v_t'), feature_function('variadic_one(int[])', '["v", "t", "v"]', 'count'), feature_function('second_one(anyelement,anyelement)', '{"b": "k", "a": "k"}', 'second'),
+	feature_function('out_one(int)', '["t"]', 'out'), expression('(p).y + (ps[1]).z', 'sum'), expression('ROW(v, t, v_t)::point3', 'made'), lookup('users', '{user_id=x}', '{country}'), expression('(made).x', 'x')]);
+SELECT * FROM same('SELECT * FROM kinds_batch(''{1,2}'')');
 -- many that build on each other: each is computed once
 SELECT create_feature_spec('doubled', (SELECT array_agg(expression(CASE n WHEN 50 THEN 'age::bigint' ELSE format('d%s + d%1$s', n + 1) END, 'd' || n) ORDER BY n) FROM generate_series(1, 50) AS n)
 	|| lookup('users', '{user_id}', '{age}'), (SELECT array_agg('d' || n) FROM generate_series(2, 50) AS n));

@@ -110,6 +110,11 @@ SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_i
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}', '{}'), expression('user_id / 2.5', 'half'), lookup('stock', '{shop=half,item=half}')]) $$);
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[request_field('k', 'timestamptz'), request_field('i', 'int'), lookup('sessions', '{user_id=i,seen=x}'), expression('k AT TIME ZONE ''UTC''', 'x')]) $$);
 
+CREATE TABLE shapes (b box, j json, n int);
+CREATE VIEW shape_view AS SELECT * FROM shapes;
+SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('shape_view', '{b}')]) $$);
+SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('shape_view', '{j}')]) $$);
+
 -- feature_names, rename_outputs, default_values, bounds
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}', '{nothing}')]) $$);
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}', '{NULL}')]) $$);
@@ -205,6 +210,8 @@ SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_i
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), feature_function('stable_plus(int,int)', '["age", "age"]', 'x')]) $$);
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), feature_function('many(int)', '["age"]', 'x')]) $$);
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), feature_function('nothing(int)', '["age"]', 'x')]) $$);
+CREATE FUNCTION two(a int, OUT b int, OUT c int) LANGUAGE sql IMMUTABLE AS 'SELECT 1, 2';
+SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), feature_function('two(int)', '["age"]', 'x')]) $$);
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), feature_function('proc(int)', '["age"]', 'x')]) $$);
 SELECT refused($$ SELECT create_feature_spec('s', ARRAY[lookup('users', '{user_id}'), feature_function('pg_catalog.sum(int)', '["age"]', 'x')]) $$);
 
