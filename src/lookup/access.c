@@ -31,13 +31,6 @@
 
 bool		enable_direct_lookup = true;
 
-/* Is this an integer type, so that values of another fit after a range check? */
-static bool
-is_integer_type(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
-}
-
 /* The position of a table column among the item's keys, or -1. */
 static int
 key_of_column(SpecItem *item, AttrNumber attno)

@@ -35,9 +35,16 @@ typedef struct KeyImages
 	int			nkeys;
 } KeyImages;
 
-/* A requested integer fits a column when it is in its range; else no row has it. */
-static bool
-fits_column(Oid type, Datum value)
+/* Is this an integer type, so that values of another fit after a range check? */
+bool
+is_integer_type(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+/* Is a value of any integer type in the range of this one? */
+bool
+integer_fits(Oid type, Datum value)
 {
 	int64		integer = (int64) value;
 
@@ -60,7 +67,7 @@ fetch_key(LookupRun *run, ItemRun *irun, int k, int row, Datum *value)
 
 	if (!row_value(run, irun->item->keys[k].column, row, value))
 		return false;
-	if (access->range_checked[k] && !fits_column(access->key_types[k], *value))
+	if (access->range_checked[k] && !integer_fits(access->key_types[k], *value))
 		return false;
 	if (access->key_lengths[k] == -1)
 		*value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(*value));

@@ -181,6 +181,8 @@ extern const char *access_obstacle(SpecItem *item, Relation rel);
 extern void choose_snapshot(LookupRun *run);
 
 /* keys.c */
+extern bool is_integer_type(Oid type);
+extern bool integer_fits(Oid type, Datum value);
 extern void gather_keys(LookupRun *run, ItemRun *irun);
 extern bool fetch_keys(LookupRun *run, ItemRun *irun, int row, Datum *values);
 extern bool key_images_equal(Datum a, Datum b, bool byval, int16 length);

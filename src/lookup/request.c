@@ -78,13 +78,6 @@ argument_list(Spec *spec)
 	return list.data;
 }
 
-/* Is this an integer type? */
-static bool
-is_integer(Oid type)
-{
-	return type == INT2OID || type == INT4OID || type == INT8OID;
-}
-
 /* Finds how a value of the given type becomes one of the wanted, or refuses. */
 static Coercion
 find_coercion(Spec *spec, int arg, Oid given)
@@ -102,7 +95,7 @@ find_coercion(Spec *spec, int arg, Oid given)
 		coercion.kind = COERCE_LITERAL;
 		return coercion;
 	}
-	if (is_integer(given) && is_integer(wanted))
+	if (is_integer_type(given) && is_integer_type(wanted))
 	{
 		coercion.kind = COERCE_INTEGER;
 		return coercion;
@@ -132,14 +125,11 @@ find_coercion(Spec *spec, int arg, Oid given)
 static Datum
 coerce_integer(SpecColumn *column, Datum value)
 {
-	int64		integer = (int64) value;
-
-	if ((column->type == INT2OID && (integer < PG_INT16_MIN || integer > PG_INT16_MAX)) ||
-		(column->type == INT4OID && (integer < PG_INT32_MIN || integer > PG_INT32_MAX)))
+	if (!integer_fits(column->type, value))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("value %lld of argument \"%s\" is out of range for type %s",
-						(long long) integer, column->name, format_type_be(column->type))));
+						(long long) value, column->name, format_type_be(column->type))));
 	return value;
 }
 
