@@ -123,7 +123,7 @@ BEGIN
 			WHEN 0 THEN DELETE FROM t WHERE k BETWEEN x AND x + 50;
 			WHEN 1 THEN INSERT INTO t SELECT i, round, 'r' || round FROM generate_series(x, x + 50) AS i ON CONFLICT DO NOTHING;
 			WHEN 2 THEN UPDATE t SET v = v + round WHERE k BETWEEN x AND x + 100;
-			WHEN 3 THEN UPDATE t SET k = -k WHERE k BETWEEN x AND x + 5;
+			WHEN 3 THEN UPDATE t SET k = k + 10000 * round WHERE k BETWEEN x AND x + 5;
 			WHEN 4 THEN UPDATE s SET v = -v, n = 1 - n WHERE k = 'key ' || x / 2 AND n = 5;
 			ELSE UPDATE s SET v = v + round WHERE v % 10 = round % 10;
 		END CASE;
