@@ -4,7 +4,8 @@
  *
  * Hints go into buckets of a cache line's size, so that finding one costs one
  * miss at most.  A cache starts small and doubles while it throws hints out
- * and the backend's budget lasts.
+ * and the backend's budget lasts; when a new one finds no room, the largest
+ * becomes small again.
  */
 #include "postgres.h"
 
@@ -75,6 +76,29 @@ budget_allows(uint32 nbuckets)
 	return total_size + nbuckets * sizeof(HintBucket) <= (Size) row_cache_size * 1024;
 }
 
+/*
+ * Makes room for a new cache by taking it from the largest, which may be that
+ * of an index long gone.  False when all are as small as can be.
+ */
+static bool
+make_room(void)
+{
+	RowCache   *largest = NULL;
+	RowCache   *cache;
+	HASH_SEQ_STATUS status;
+
+	hash_seq_init(&status, caches);
+	while ((cache = hash_seq_search(&status)) != NULL)
+	{
+		if (cache->memory && (!largest || cache->mask > largest->mask))
+			largest = cache;
+	}
+	if (!largest || largest->mask < FIRST_BUCKETS)
+		return false;
+	set_buckets(largest, FIRST_BUCKETS);
+	return true;
+}
+
 /* The cache of an index; NULL when there is no room for one. */
 RowCache *
 row_cache_for_index(Oid index)
@@ -95,8 +119,11 @@ row_cache_for_index(Oid index)
 		cache->memory = NULL;
 	if (!cache->memory)
 	{
-		if (!budget_allows(FIRST_BUCKETS))
-			return NULL;
+		while (!budget_allows(FIRST_BUCKETS))
+		{
+			if (!make_room())
+				return NULL;
+		}
 		set_buckets(cache, FIRST_BUCKETS);
 	}
 	return cache;

@@ -135,5 +135,25 @@ BEGIN
 END
 $$;
 
+-- a new table gets its share of a cache that is full
+SET featurestore.row_cache_size = '64kB';
+SELECT wrong();
+SELECT wrong();
+CREATE TABLE u (k int PRIMARY KEY, v int);
+INSERT INTO u SELECT i, i FROM generate_series(1, 500) AS i;
+SELECT featurestore.create_feature_spec('three', ARRAY[featurestore.lookup('u', '{k}')]);
+CREATE FUNCTION index_scans_of_u() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint;
+BEGIN
+	before := pg_stat_get_xact_numscans('u_pkey'::regclass);
+	PERFORM FROM three_batch(ARRAY(SELECT generate_series(1, 500)));
+	RETURN pg_stat_get_xact_numscans('u_pkey'::regclass) - before;
+END
+$$;
+SELECT index_scans_of_u();
+SELECT index_scans_of_u() < 50 AS "few, when hints serve";
+SELECT wrong();
+
 SET client_min_messages = error;
 DROP SCHEMA row_cache CASCADE;
