@@ -382,7 +382,8 @@ my @permitted = (
 	qr/^3B001 savepoint "x" does not exist/,
 	# of the server's own parser and executor, for a function that is dropped with its row type before they hold any lock
 	qr/^XX000 could not open relation with OID N \(relation_open\)$/,
-	qr/^XX000 cache lookup failed for (function|type|relation) N \(\w+\)$/,
+	qr/^XX000 cache lookup failed for function N \((add_function_cost|get_function_rows|func_\w+|get_func_\w+|simplify_function|inline_\w+|internal_get_result_type|init_sql_fcache|fmgr_info_cxt_security)\)$/,
+	qr/^XX000 cache lookup failed for type N \((lookup_type_cache|getBaseTypeAndTypmod|getType\w+)\)$/,
 	qr/^XX000 function in FROM has unsupported return type \((expandRTE|ExecInitFunctionScan)\)$/,
 );
 my ($lookups, %errors, @wrong) = (0);
