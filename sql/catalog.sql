@@ -25,7 +25,7 @@ COMMENT ON COLUMN featurestore.online_table.merge IS 'merge rule by column; a co
 
 CREATE TABLE featurestore.publication (
 	relation regclass PRIMARY KEY,
-	source regclass NOT NULL,
+	source regclass,
 	publish_mode text NOT NULL,
 	primary_key text[] NOT NULL,
 	timeseries_column text,
@@ -34,11 +34,11 @@ CREATE TABLE featurestore.publication (
 );
 COMMENT ON TABLE featurestore.publication IS 'standing orders that keep an online table in step with its source';
 COMMENT ON COLUMN featurestore.publication.relation IS 'the online table';
-COMMENT ON COLUMN featurestore.publication.source IS 'the table the rows come from';
+COMMENT ON COLUMN featurestore.publication.source IS 'the table the rows come from; null where features are materialized, each from its own';
 COMMENT ON COLUMN featurestore.publication.publish_mode IS 'how changes travel: SNAPSHOT';
 COMMENT ON COLUMN featurestore.publication.primary_key IS 'key columns of the online table';
 COMMENT ON COLUMN featurestore.publication.timeseries_column IS 'time column of the source; the newest row of a key is published';
-COMMENT ON COLUMN featurestore.publication.features IS 'columns published besides the key';
+COMMENT ON COLUMN featurestore.publication.features IS 'columns published besides the key; none where features are materialized';
 COMMENT ON COLUMN featurestore.publication.filter IS 'SQL condition over the source row; other rows are not published';
 
 CREATE TABLE featurestore.publication_position (
@@ -112,6 +112,11 @@ BEGIN
 		DELETE FROM featurestore.publication WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.publication_position WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.spec WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.feature WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.window_table WHERE relation = ANY (dropped);
+		UPDATE featurestore.feature SET online_table = NULL, state_column = NULL WHERE online_table = ANY (dropped);
+		UPDATE featurestore.window_table SET values_view = NULL WHERE values_view = ANY (dropped);
+		UPDATE featurestore.window_table SET offline_table = NULL WHERE offline_table = ANY (dropped);
 	END IF;
 END
 $$;

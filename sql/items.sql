@@ -6,7 +6,7 @@ CREATE TYPE featurestore.spec_item AS (
 	kind text,
 	definition jsonb
 );
-COMMENT ON TYPE featurestore.spec_item IS 'an item of a feature spec, made by lookup, request_field, expression or feature_function';
+COMMENT ON TYPE featurestore.spec_item IS 'an item of a feature spec, made by lookup, feature, request_field, expression or feature_function';
 COMMENT ON COLUMN featurestore.spec_item.kind IS 'the function that made it';
 COMMENT ON COLUMN featurestore.spec_item.definition IS 'its arguments';
 
@@ -98,6 +98,37 @@ CREATE FUNCTION featurestore.lookup(
 		'default_values', default_values, 'max_age', pg_catalog.justify_hours(max_age),
 		'max_lag', pg_catalog.justify_hours(max_lag)))::featurestore.spec_item;
 COMMENT ON FUNCTION featurestore.lookup(regclass, text[], text[], jsonb, jsonb, interval, interval) IS 'spec item: columns of a table, found by key';
+
+/* A feature's name, which may end in '[length]': qualified and quoted if the caller's search path finds it. */
+CREATE FUNCTION featurestore._feature_name(name text) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT COALESCE(
+			featurestore._relation_name(pg_catalog.to_regclass(name)),
+			featurestore._relation_name(pg_catalog.to_regclass(pg_catalog.regexp_replace(name, '\[[0-9]+\]$', '')))
+				|| pg_catalog.substring(name, '\[[0-9]+\]$'), name);
+	END;
+COMMENT ON FUNCTION featurestore._feature_name(text) IS 'internal: qualified and quoted name of a feature';
+
+/*
+ * Looks up declared features, which must be materialized.
+ *
+ * lookup_key is as for lookup; by default the entity's columns, by name.  An
+ * array that shall be part of vectors is named as 'name[length]'.  Outputs have
+ * the names of their features, without schema, unless rename_outputs maps these
+ * to others; default_values maps output to the value that stands in for a
+ * missing entity or an empty window.  A count is 0 for both, whatever its
+ * default.  The spec keeps to the version that each feature has now.
+ */
+CREATE FUNCTION featurestore.feature(
+	names text[], lookup_key text[] DEFAULT NULL, rename_outputs jsonb DEFAULT '{}',
+	default_values jsonb DEFAULT '{}') RETURNS featurestore.spec_item
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN ROW('feature', pg_catalog.jsonb_build_object(
+		'names', (SELECT pg_catalog.array_agg(featurestore._feature_name(name) ORDER BY n)
+				  FROM pg_catalog.unnest(names) WITH ORDINALITY AS u(name, n)), 'lookup_key', lookup_key, 'rename_outputs', rename_outputs,
+		'default_values', default_values))::featurestore.spec_item;
+COMMENT ON FUNCTION featurestore.feature(text[], text[], jsonb, jsonb) IS 'spec item: declared features, found by key';
 
 /* A value that comes with the request: a required argument, and an output. */
 CREATE FUNCTION featurestore.request_field(name text, type regtype) RETURNS featurestore.spec_item

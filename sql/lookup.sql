@@ -61,8 +61,9 @@ COMMENT ON FUNCTION featurestore.feature_matrix_columns(text) IS 'names of the n
  * an array as in feature_lookup, or a list of such objects, one a row; a key
  * that is an output's name gives that output instead of the lookup.  as_of
  * defaults to the start of the statement.  With metadata each row has values,
- * status (of each output: status, defaulted, event_time), tables (applied_to),
- * spec, version and as_of.  Raises 22023 for malformed records.
+ * status (of each output: status, defaulted, event_time, of a window also
+ * approximate), tables (applied_to), spec, version and as_of.  Raises 22023 for
+ * malformed records.
  */
 CREATE FUNCTION featurestore.feature_lookup_json(spec text, records jsonb, as_of timestamptz DEFAULT NULL, metadata boolean DEFAULT false) RETURNS SETOF jsonb
 	AS 'MODULE_PATHNAME', 'feature_lookup_json' LANGUAGE C STABLE PARALLEL RESTRICTED;

@@ -20,6 +20,33 @@ CREATE FUNCTION featurestore._canonical_filter(source regclass, filter text) RET
 COMMENT ON FUNCTION featurestore._canonical_filter(regclass, text) IS 'internal: a filter in a form that means the same in any session';
 
 /*
+ * How rows of type are grouped: its equality operator, as a statement writes it
+ * where "=" would mean what the search path says; NULL if it has none.
+ */
+CREATE FUNCTION featurestore._equality(type regtype) RETURNS text
+	AS 'MODULE_PATHNAME', 'equality_operator' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION featurestore._equality(regtype) IS 'internal: the equality operator of a type';
+
+/*
+ * Progress of a fill, as the view progress shows it: begins a phase, which will
+ * handle total rows (-1: not known); phase 0 ends the report.
+ */
+CREATE FUNCTION featurestore._report_progress(online_table regclass, has_windows boolean, phase int, total bigint) RETURNS void
+	AS 'MODULE_PATHNAME', 'report_progress' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._report_progress(regclass, boolean, int, bigint) IS 'internal: says what phase a fill is in';
+
+/* Counts one row as done in this phase; always true. */
+CREATE FUNCTION featurestore._count_progress() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'count_progress' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._count_progress() IS 'internal: counts a row in the progress of a fill';
+
+/* Fills that are running in this database, of those the caller may see. */
+CREATE FUNCTION featurestore._progress(OUT pid int, OUT relation regclass, OUT has_windows boolean, OUT phase text, OUT done bigint, OUT total bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'running_progress' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._progress() IS 'internal: fills that are running';
+
+/*
  * A unique index that makes sure that no two rows of relation have equal
  * columns; NULL if there is none.  It compares as the columns do by default,
  * since that is how the primary key of an online table compares.
@@ -41,25 +68,25 @@ COMMENT ON FUNCTION featurestore._unique_index(regclass, text[]) IS 'internal: a
 /*
  * Raises an error unless source can be published from: 22004 for NULL, 42809
  * unless it is a table, view, materialized view or foreign table, and not a
- * temporary one.
+ * temporary one.  argument is the name of the argument it was given in.
  */
-CREATE FUNCTION featurestore._check_source(source regclass) RETURNS void
+CREATE FUNCTION featurestore._check_source(argument text, source regclass) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
 	IF source IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed',
-			MESSAGE = 'source_table must not be null';
+			MESSAGE = format('%s must not be null', argument);
 	END IF;
 	IF NOT EXISTS (SELECT FROM pg_class WHERE oid = source AND relkind IN ('r', 'p', 'v', 'm', 'f')
 				   AND relpersistence <> 't') THEN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
-			MESSAGE = format('cannot publish from %s', source),
+			MESSAGE = format('%s cannot be a source', source),
 			DETAIL = 'A source is a table, view, materialized view or foreign table that is not temporary.';
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION featurestore._check_source(regclass) IS 'internal: raises an error unless the relation can be a source';
+COMMENT ON FUNCTION featurestore._check_source(text, regclass) IS 'internal: raises an error unless the relation can be a source';
 
 /*
  * Raises an error unless key identifies the rows of source: of a table its
@@ -237,7 +264,9 @@ BEGIN
 	IF EXISTS (WITH RECURSIVE origin(relation) AS (
 				   SELECT source
 				   UNION
-				   SELECT p.source FROM featurestore.publication p JOIN origin USING (relation))
+				   SELECT p.source
+				   FROM origin JOIN (SELECT o.relation, o.source FROM featurestore.publication o
+									 UNION ALL SELECT f.online_table, f.source FROM featurestore.feature f) AS p USING (relation))
 			   SELECT FROM origin WHERE relation = online_table) THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition',
 			MESSAGE = format('cannot publish %s to %s', source, online_table),
@@ -388,47 +417,61 @@ $$;
 COMMENT ON FUNCTION featurestore._bad_key_query(featurestore.publication) IS 'internal: SQL for a key that cannot be published';
 
 /*
- * The statement of a sync.  $1 is its clock.  It gives the number of rows
- * changed, or a key for which it wrote nothing.
+ * The statement of a sync, which makes online_table equal to "wanted".  $1 is
+ * its clock.  rows is a list of common table expressions, among them wanted,
+ * with these columns, and report, at most one row, which is given along with
+ * the number of rows changed.  If report says is_bad nothing is written.
  *
  * Rows are compared by their binary images: this works for types that have no
  * equality, and carries over changes that equality does not see, as from 1.0
  * to 1.00.  Rows that are the same are neither written nor locked.  Deletes go
  * first, so that a value of another unique index can pass from row to row.
  */
-CREATE FUNCTION featurestore._merge_statement(publication featurestore.publication) RETURNS text
+CREATE FUNCTION featurestore._merge_statement(online_table regclass, key text[], columns text[], rows text) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT format($merge$WITH candidate AS (%1$s),
-	bad AS MATERIALIZED (%2$s),
-	wanted AS MATERIALIZED (%3$s),
+SELECT format($merge$WITH %1$s,
 	gone AS (
-		DELETE FROM %4$s AS online WHERE NOT EXISTS (SELECT FROM wanted WHERE %5$s) RETURNING 1),
+		DELETE FROM %2$s AS online WHERE NOT EXISTS (SELECT FROM wanted WHERE %3$s) RETURNING 1),
 	written AS (
-		INSERT INTO %4$s (%6$s)
-		SELECT %7$s FROM wanted LEFT JOIN %4$s AS online ON %5$s
-		WHERE (SELECT count(*) FROM gone) >= 0 AND NOT EXISTS (SELECT FROM bad)
-			AND (online.ctid IS NULL OR ROW(%7$s)::record OPERATOR(pg_catalog.*<>) ROW(%8$s)::record)
-		ORDER BY %9$s
-		ON CONFLICT (%10$s) DO UPDATE SET (%6$s) = ROW(%11$s) RETURNING 1)
-SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) AS rows_changed,
-	(SELECT key FROM bad) AS key, (SELECT has_null FROM bad) AS has_null$merge$,
+		INSERT INTO %2$s (%4$s)
+		SELECT %5$s FROM wanted LEFT JOIN %2$s AS online ON %3$s
+		WHERE (SELECT count(*) FROM gone) >= 0 AND NOT EXISTS (SELECT FROM report WHERE is_bad)
+			AND featurestore._count_progress()
+			AND (online.ctid IS NULL OR ROW(%5$s)::record OPERATOR(pg_catalog.*<>) ROW(%6$s)::record)
+		ORDER BY %7$s
+		ON CONFLICT (%8$s) DO UPDATE SET (%4$s) = ROW(%9$s) RETURNING 1)
+SELECT changed.n AS rows_changed, report.*
+FROM (SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) AS n) AS changed LEFT JOIN report ON true$merge$,
+	rows,
+	online_table,
+	featurestore._key_condition(online_table, key, 'wanted', 'online'),
+	featurestore._column_list(columns),
+	featurestore._column_list(columns, 'wanted'),
+	featurestore._column_list(columns, 'online'),
+	featurestore._column_list(key, 'wanted'),
+	featurestore._column_list(key),
+	featurestore._column_list(columns, 'excluded'))
+$$;
+COMMENT ON FUNCTION featurestore._merge_statement(regclass, text[], text[], text) IS 'internal: SQL that makes an online table equal to what it should hold';
+
+/*
+ * What _merge_statement takes as rows for a publication.  Its report is a key
+ * that cannot be published.
+ */
+CREATE FUNCTION featurestore._published_rows(publication featurestore.publication) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT format('candidate AS (%s),
+	report AS MATERIALIZED (SELECT key, has_null, true AS is_bad FROM (%s) AS bad),
+	wanted AS MATERIALIZED (%s)',
 	featurestore._candidate_query(publication),
 	featurestore._bad_key_query(publication),
 	CASE WHEN publication.timeseries_column IS NULL THEN 'SELECT * FROM candidate'
 		 ELSE format('SELECT DISTINCT ON (%1$s) * FROM candidate ORDER BY %1$s, %2$I DESC',
-					 featurestore._column_list(publication.primary_key), publication.timeseries_column) END,
-	publication.relation,
-	featurestore._key_condition(publication.relation, publication.primary_key, 'wanted', 'online'),
-	featurestore._column_list(columns),
-	featurestore._column_list(columns, 'wanted'),
-	featurestore._column_list(columns, 'online'),
-	featurestore._column_list(publication.primary_key, 'wanted'),
-	featurestore._column_list(publication.primary_key),
-	featurestore._column_list(columns, 'excluded'))
-FROM featurestore._published_columns(publication) AS columns
+					 featurestore._column_list(publication.primary_key), publication.timeseries_column) END)
 $$;
-COMMENT ON FUNCTION featurestore._merge_statement(featurestore.publication) IS 'internal: SQL that makes an online table equal to its source';
+COMMENT ON FUNCTION featurestore._published_rows(featurestore.publication) IS 'internal: SQL for the rows that a published table should hold';
 
 /*
  * Raises 42704 unless online_table is published; gives its publication.
@@ -443,12 +486,48 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
 			MESSAGE = format('table %s is not published', online_table),
-			HINT = 'Publish a source to an online table with publish_table.';
+			HINT = 'Publish a source to an online table with publish_table, or features with materialize_features.';
 	END IF;
 	RETURN result;
 END
 $$;
 COMMENT ON FUNCTION featurestore._publication(regclass) IS 'internal: the publication of an online table, or an error';
+
+/* Does a table hold materialized features, rather than rows of one source? */
+CREATE FUNCTION featurestore._has_windows(publication featurestore.publication) RETURNS boolean
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT publication.source IS NULL
+$$;
+COMMENT ON FUNCTION featurestore._has_windows(featurestore.publication) IS 'internal: whether a table holds materialized features';
+
+/*
+ * Merges the source of a publication into its online table; gives the number
+ * of rows changed.
+ */
+CREATE FUNCTION featurestore._merge_source(publication featurestore.publication, clock timestamptz) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	key text := array_to_string(publication.primary_key || publication.timeseries_column, ', ');
+	result record;
+BEGIN
+	EXECUTE featurestore._merge_statement(publication.relation, publication.primary_key,
+		featurestore._published_columns(publication), featurestore._published_rows(publication))
+	INTO result USING clock;
+	IF result.has_null THEN
+		RAISE EXCEPTION USING ERRCODE = 'not_null_violation',
+			MESSAGE = format('null value in key of source %s', publication.source),
+			DETAIL = format('There is a row with key (%s)=%s.', key, result.key);
+	ELSIF result.key IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'cardinality_violation',
+			MESSAGE = format('duplicate key in source %s', publication.source),
+			DETAIL = format('There is more than one row with key (%s)=%s.', key, result.key);
+	END IF;
+	RETURN result.rows_changed;
+END
+$$;
+COMMENT ON FUNCTION featurestore._merge_source(featurestore.publication, timestamptz) IS 'internal: makes a published table equal to its source';
 
 /*
  * The work of a sync, for _sync, which holds the lock that keeps others out
@@ -466,11 +545,15 @@ CREATE FUNCTION featurestore._merge(online_table regclass) RETURNS void
 	AS $$
 DECLARE
 	publication featurestore.publication := featurestore._publication(online_table);
-	key text := array_to_string(publication.primary_key || publication.timeseries_column, ', ');
+	has_windows boolean := featurestore._has_windows(publication);
 	clock timestamptz := now();
-	result record;
+	changed bigint;
 BEGIN
-	PERFORM featurestore._check_syncable(publication);
+	IF has_windows THEN
+		PERFORM featurestore._check_window_table(online_table);
+	ELSE
+		PERFORM featurestore._check_syncable(publication);
+	END IF;
 	IF featurestore._unique_index(online_table, publication.primary_key) IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
 			MESSAGE = format('online table %s has no unique index on (%s) any more',
@@ -480,23 +563,30 @@ BEGIN
 	IF current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
 		clock := clock_timestamp();
 	END IF;
-	EXECUTE featurestore._merge_statement(publication) INTO result USING clock;
-	IF result.has_null THEN
-		RAISE EXCEPTION USING ERRCODE = 'not_null_violation',
-			MESSAGE = format('null value in key of source %s', publication.source),
-			DETAIL = format('There is a row with key (%s)=%s.', key, result.key);
-	ELSIF result.key IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'cardinality_violation',
-			MESSAGE = format('duplicate key in source %s', publication.source),
-			DETAIL = format('There is more than one row with key (%s)=%s.', key, result.key);
+
+	PERFORM featurestore._report_progress(online_table, has_windows, 2, -1);
+	IF has_windows THEN
+		changed := featurestore._merge_windows(online_table, clock);
+	ELSE
+		changed := featurestore._merge_source(publication, clock);
 	END IF;
+	PERFORM featurestore._report_progress(online_table, has_windows, 0, 0);
 
 	PERFORM featurestore._store_definition('publication_position', jsonb_build_object(
 		'relation', online_table::oid::text, 'applied_to', clock, 'synced_at', clock_timestamp(),
-		'rows_changed', result.rows_changed));
+		'rows_changed', changed));
 END
 $$;
-COMMENT ON FUNCTION featurestore._merge(regclass) IS 'internal: makes an online table equal to its source';
+COMMENT ON FUNCTION featurestore._merge(regclass) IS 'internal: makes an online table equal to what it should hold';
+
+/* Has this cluster filled online_table? */
+CREATE FUNCTION featurestore._is_filled(online_table regclass) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT EXISTS (SELECT FROM featurestore.publication_position p
+			   WHERE p.relation = online_table AND p.system_identifier = (SELECT system_identifier FROM pg_control_system()))
+$$;
+COMMENT ON FUNCTION featurestore._is_filled(regclass) IS 'internal: whether the first fill of a table is done';
 
 /*
  * Locks online_table and runs _merge as its owner.  Raises 22004 for NULL and
@@ -505,6 +595,20 @@ COMMENT ON FUNCTION featurestore._merge(regclass) IS 'internal: makes an online 
 CREATE FUNCTION featurestore._sync(online_table regclass) RETURNS void
 	AS 'MODULE_PATHNAME', 'sync_as_owner' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION featurestore._sync(regclass) IS 'internal: one sync of a published table';
+
+/* Raises 22023 unless there is such a publish mode. */
+CREATE FUNCTION featurestore._check_publish_mode(publish_mode text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF publish_mode IS DISTINCT FROM 'SNAPSHOT' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('unknown publish mode "%s"', coalesce(publish_mode, 'null')),
+			HINT = 'Known publish modes: SNAPSHOT.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_publish_mode(text) IS 'internal: raises an error unless there is such a publish mode';
 
 /*
  * The work of publish_table, with its filter in canonical form and
@@ -521,12 +625,8 @@ DECLARE
 	publication featurestore.publication;
 	key text[];
 BEGIN
-	IF publish_mode IS DISTINCT FROM 'SNAPSHOT' THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('unknown publish mode "%s"', coalesce(publish_mode, 'null')),
-			HINT = 'Known publish modes: SNAPSHOT.';
-	END IF;
-	PERFORM featurestore._check_source(source);
+	PERFORM featurestore._check_publish_mode(publish_mode);
+	PERFORM featurestore._check_source('source_table', source);
 	key := featurestore._source_key(source, primary_key, timeseries_column);
 	ttl := featurestore._checked_ttl(ttl, timeseries_column);
 	publication := ROW(to_regclass(format('%I.%I', name[1], name[2])), source, publish_mode,
@@ -543,10 +643,7 @@ BEGIN
 	END IF;
 
 	/* also fills what was defined before, or in another cluster, and never filled here */
-	IF wait IS NOT FALSE AND NOT EXISTS (
-		SELECT FROM featurestore.publication_position p
-		WHERE p.relation = publication.relation AND p.system_identifier = (SELECT system_identifier FROM pg_control_system()))
-	THEN
+	IF wait IS NOT FALSE AND NOT featurestore._is_filled(publication.relation) THEN
 		PERFORM featurestore._sync(publication.relation);
 	END IF;
 	RETURN publication.relation;
@@ -593,7 +690,7 @@ CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table t
 	LANGUAGE sql VOLATILE
 	/* no setting of its own: name and filter are resolved as the caller's search path says */
 	BEGIN ATOMIC
-		SELECT featurestore._check_source(publish_table.source_table);
+		SELECT featurestore._check_source('source_table', publish_table.source_table);
 		SELECT featurestore._publish(publish_table.source_table, publish_table.online_table, current_schema()::text,
 									 publish_table.publish_mode, publish_table.primary_key,
 									 publish_table.timeseries_column, publish_table.features,
@@ -605,7 +702,8 @@ COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], tex
 /*
  * Forgets the publication of online_table, after a sync that is running.  The
  * table stays, with its rows, time column and ttl.  Raises 42501 unless the
- * caller owns it and 42704 if it is not published.
+ * caller owns it, 42704 if it is not published, and 42809 if features are
+ * materialized in it.
  */
 CREATE FUNCTION featurestore.unpublish_table(online_table regclass) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -613,7 +711,12 @@ CREATE FUNCTION featurestore.unpublish_table(online_table regclass) RETURNS void
 BEGIN
 	PERFORM featurestore._check_online_table(online_table);
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', online_table);
-	PERFORM featurestore._publication(online_table);
+	IF featurestore._has_windows(featurestore._publication(online_table)) THEN
+		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+			MESSAGE = format('table %s holds materialized features', online_table),
+			DETAIL = 'Their states are of no use once nothing keeps them in step with their sources.',
+			HINT = 'Drop the table, or the features in it with drop_feature.';
+	END IF;
 	PERFORM featurestore._remove_definition('publication', online_table);
 	PERFORM featurestore._remove_definition('publication_position', online_table);
 END
@@ -621,13 +724,15 @@ $$;
 COMMENT ON FUNCTION featurestore.unpublish_table(regclass) IS 'forgets a publication; its online table stays';
 
 /*
- * Brings online_table in step with its source, in the caller's transaction.
- * A second sync of the same table waits for the first; readers do not.  Runs
- * as the owner of the table, with the search path pg_catalog.  Raises 42501
- * unless the caller owns it, 42704 if it is not published, 42P01, 42703 and
- * 42804 if its source has changed so that it cannot be published, 21000 and
+ * Brings online_table in step with its source, or with those of the features
+ * that are materialized in it, in the caller's transaction.  A second sync of
+ * the same table waits for the first; readers do not.  Runs as the owner of the
+ * table, with the search path pg_catalog.  Raises 42501 unless the caller owns
+ * it, 42704 if it is not published, 42P01, 42703, 42804 and 55000 if the table,
+ * its source or a feature has changed so that it cannot be published, 21000 and
  * 23502 for keys that are not unique or have NULLs, and 40001 in a transaction
- * whose snapshot is older than the last sync.
+ * whose snapshot is older than the last sync.  Events without key or time are
+ * left out of states, and a WARNING says how many.
  */
 CREATE PROCEDURE featurestore.sync(online_table regclass)
 	LANGUAGE sql

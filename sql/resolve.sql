@@ -288,6 +288,21 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._check_looked_up(text, regclass) IS 'internal: checks that a relation can be looked up';
 
+/* Raises 22023 unless rename_outputs and default_values are objects of the right form. */
+CREATE FUNCTION featurestore._check_output_options(label text, definition jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF jsonb_typeof(definition->'rename_outputs') <> 'object' OR jsonb_typeof(definition->'default_values') <> 'object' THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'rename_outputs and default_values must be json objects');
+	ELSIF EXISTS (SELECT FROM jsonb_each(definition->'rename_outputs') WHERE jsonb_typeof(value) <> 'string') THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'rename_outputs must map names to names',
+			format('Write it as {"%s": "output"}.', CASE WHEN definition ? 'table' THEN 'column' ELSE 'feature' END));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_output_options(text, jsonb) IS 'internal: checks the options of an item that name outputs';
+
 /* Resolves a lookup: {table, keys, time, outputs, defaults, max_age, max_lag, needs}. */
 CREATE FUNCTION featurestore._resolve_lookup(label text, definition jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -308,11 +323,7 @@ BEGIN
 	IF (SELECT relpersistence = 't' FROM pg_class WHERE oid = target) THEN
 		PERFORM featurestore._item_error(label, 'wrong_object_type', 'the table is temporary', 'A feature spec outlives the session.');
 	END IF;
-	IF jsonb_typeof(definition->'rename_outputs') <> 'object' OR jsonb_typeof(definition->'default_values') <> 'object' THEN
-		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'rename_outputs and default_values must be json objects');
-	ELSIF EXISTS (SELECT FROM jsonb_each(definition->'rename_outputs') WHERE jsonb_typeof(value) <> 'string') THEN
-		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'rename_outputs must map names to names', 'Write it as {"column": "output"}.');
-	END IF;
+	PERFORM featurestore._check_output_options(label, definition);
 	keys := featurestore._lookup_keys(label, target, ARRAY(SELECT jsonb_array_elements_text(nullif(definition->'lookup_key', 'null'))));
 	time_column := featurestore._lookup_time(label, target, ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k));
 	PERFORM featurestore._check_readable(label, target, array_remove(ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k) || time_column, NULL));
@@ -337,6 +348,113 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION featurestore._resolve_lookup(text, jsonb) IS 'internal: resolves a lookup item';
+
+/*
+ * A feature as an output: {feature (its name without schema), name, table,
+ * entity, column (of states), type, expression, length, is_declared}.  wanted
+ * may end in '[length]'.
+ */
+CREATE FUNCTION featurestore._feature_output(label text, wanted text, rename_outputs jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	feature text := wanted;
+	length int;
+	made record;
+	type pg_type;
+BEGIN
+	SELECT * INTO made FROM featurestore._materialized_feature(feature);
+	IF NOT FOUND AND wanted ~ '\[[0-9]{1,6}\]$' THEN
+		feature := regexp_replace(wanted, '\[[0-9]+\]$', '');
+		length := substring(wanted from '\[([0-9]+)\]$');
+		SELECT * INTO made FROM featurestore._materialized_feature(feature);
+	END IF;
+	IF NOT FOUND THEN
+		PERFORM featurestore._item_error(label, 'undefined_object', format('feature "%s" does not exist', feature),
+			'Features are made with featurestore.register_feature.');
+	ELSIF made.relation IS NULL THEN
+		PERFORM featurestore._item_error(label, 'object_not_in_prerequisite_state', format('feature "%s" is not materialized', feature),
+			'Materialize it with featurestore.materialize_features.');
+	END IF;
+	feature := (parse_ident(feature))[2];
+	SELECT * INTO type FROM pg_type AS t WHERE t.oid = made.result_type::regtype;
+	IF length = 0 OR (length IS NOT NULL AND type.typcategory <> 'A') THEN
+		PERFORM featurestore._item_error(label, 'datatype_mismatch', format('"%s" declares the length of what is no array, or none', wanted));
+	END IF;
+	RETURN jsonb_build_object('feature', feature, 'name', coalesce(rename_outputs->>feature, feature),
+		'table', featurestore._relation_name(made.relation), 'entity', made.entity, 'column', made.state_column,
+		'type', format_type(type.oid, NULL), 'length', length, 'is_declared', length IS NOT NULL,
+		'expression', format('featurestore.window_value(t.%I, %L, %L::featurestore.time_window, v.as_of, NULL::%I.%I)', made.state_column, made.call,
+			made.time_window, (SELECT nspname FROM pg_namespace WHERE oid = type.typnamespace), type.typname));
+END
+$$;
+COMMENT ON FUNCTION featurestore._feature_output(text, text, jsonb) IS 'internal: a feature as an output';
+
+/* The outputs of a feature item, checked; see _feature_output. */
+CREATE FUNCTION featurestore._feature_outputs(label text, definition jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	names text[] := ARRAY(SELECT jsonb_array_elements_text(nullif(definition->'names', 'null')));
+	lookup_key jsonb := nullif(definition->'lookup_key', 'null');
+	outputs jsonb;
+	unknown text;
+	other record;
+BEGIN
+	IF names = '{}' OR array_position(names, NULL) IS NOT NULL THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'names must name features');
+	END IF;
+	PERFORM featurestore._check_output_options(label, definition);
+	outputs := (SELECT jsonb_agg(featurestore._feature_output(label, name, definition->'rename_outputs') ORDER BY n) FROM unnest(names) WITH ORDINALITY AS u(name, n));
+	SELECT r INTO unknown FROM jsonb_object_keys(definition->'rename_outputs') AS r
+	WHERE r NOT IN (SELECT o->>'feature' FROM jsonb_array_elements(outputs) AS o);
+	IF FOUND THEN
+		PERFORM featurestore._item_error(label, 'undefined_object', format('rename_outputs names "%s", which is no feature of the item', unknown),
+			format('Its features are: %s.', (SELECT string_agg(o->>'feature', ', ' ORDER BY n) FROM jsonb_array_elements(outputs) WITH ORDINALITY AS e(o, n))));
+	END IF;
+	SELECT o->>'feature' AS feature, o->'entity' AS entity INTO other FROM jsonb_array_elements(outputs) AS o
+	WHERE jsonb_array_length(o->'entity') <> jsonb_array_length(lookup_key) LIMIT 1;
+	IF FOUND THEN
+		PERFORM featurestore._item_error(label, 'invalid_parameter_value', format('lookup_key {%s} does not fit feature "%s"',
+				array_to_string(ARRAY(SELECT jsonb_array_elements_text(lookup_key)), ','), other.feature),
+			format('Its entity is: %s.', array_to_string(ARRAY(SELECT jsonb_array_elements_text(other.entity)), ', ')));
+	END IF;
+	RETURN outputs;
+END
+$$;
+COMMENT ON FUNCTION featurestore._feature_outputs(text, jsonb) IS 'internal: outputs of a feature item';
+
+/* Resolves a feature item: a lookup, as of _resolve_lookup, for each table that its features are in. */
+CREATE FUNCTION featurestore._resolve_features(label text, nth int, definition jsonb) RETURNS SETOF jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	outputs jsonb := featurestore._feature_outputs(label, definition);
+	defaults jsonb := featurestore._lookup_defaults(label, outputs, definition->'default_values');
+	lookup_key text[] := ARRAY(SELECT jsonb_array_elements_text(nullif(definition->'lookup_key', 'null')));
+	part record;
+	keys jsonb;
+	columns text[];
+	time_column text;
+BEGIN
+	FOR part IN
+		SELECT (o->>'table')::regclass AS target, format('item %s (feature of %s)', nth, o->>'table') AS label,
+			   jsonb_agg(o - '{feature,table,entity}'::text[] ORDER BY n) AS outputs, array_agg(o->>'column' ORDER BY n) AS states,
+			   ARRAY(SELECT jsonb_array_elements_text((array_agg(o->'entity' ORDER BY n))[1])) AS entity
+		FROM jsonb_array_elements(outputs) WITH ORDINALITY AS e(o, n)
+		GROUP BY o->>'table' ORDER BY min(n)
+	LOOP
+		keys := featurestore._lookup_keys(part.label, part.target, coalesce(nullif(lookup_key, '{}'), part.entity));
+		columns := ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k);
+		time_column := featurestore._lookup_time(part.label, part.target, columns);
+		PERFORM featurestore._check_readable(part.label, part.target, array_remove(columns || part.states || time_column, NULL));
+		RETURN NEXT jsonb_build_object('label', part.label, 'table', featurestore._relation_name(part.target), 'keys', keys, 'time', time_column,
+			'time_type', (SELECT c.type FROM featurestore._columns(part.target) AS c WHERE c.name = time_column), 'outputs', part.outputs,
+			'defaults', defaults);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._resolve_features(text, int, jsonb) IS 'internal: resolves a feature item';
 
 /* Resolves an expression or a feature function: {sql, function, needs, outputs}. */
 CREATE FUNCTION featurestore._resolve_computed(label text, kind text, definition jsonb) RETURNS jsonb
@@ -390,6 +508,10 @@ BEGIN
 		item := items[i];
 		label := format('item %s (%s%s)', i, coalesce(item.kind, 'null'),
 			coalesce(' of ' || (item.definition->>'table'), ' "' || coalesce(item.definition->>'output_name', item.definition->>'name') || '"'));
+		IF item.kind = 'feature' THEN
+			resolved := resolved || (SELECT jsonb_agg(f || '{"kind": "lookup"}'::jsonb) FROM featurestore._resolve_features(label, i, item.definition) AS f);
+			CONTINUE;
+		END IF;
 		CASE
 			WHEN item.kind = 'lookup' THEN
 				part := featurestore._resolve_lookup(label, item.definition);
@@ -399,7 +521,7 @@ BEGIN
 				part := featurestore._resolve_field(label, item.definition);
 			ELSE
 				PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'unknown kind of item',
-					'Make items with featurestore.lookup, request_field, expression or feature_function.');
+					'Make items with featurestore.lookup, feature, request_field, expression or feature_function.');
 		END CASE;
 		resolved := resolved || (part || jsonb_build_object('label', label, 'kind', item.kind));
 	END LOOP;

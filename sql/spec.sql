@@ -29,7 +29,7 @@ CREATE FUNCTION featurestore._item_level(item jsonb, below text) RETURNS text
 		format(E'SELECT v.*, (%s\n) AS %I FROM (%s) AS v', item->>'sql', item->'outputs'->0->>'name', below)
 	ELSE
 		format('SELECT v.*%s FROM (%s) AS v, %s AS t WHERE %s%s',
-			(SELECT string_agg(format(', t.%I AS %I', o->>'column', o->>'name'), '' ORDER BY n) FROM jsonb_array_elements(item->'outputs') WITH ORDINALITY AS r(o, n)),
+			(SELECT string_agg(format(', %s AS %I', coalesce(o->>'expression', format('t.%I', o->>'column')), o->>'name'), '' ORDER BY n) FROM jsonb_array_elements(item->'outputs') WITH ORDINALITY AS r(o, n)),
 			below, item->>'table',
 			(SELECT string_agg(format('t.%I = v.%I', k->>'column', k->>'from'), ' AND ' ORDER BY n) FROM jsonb_array_elements(item->'keys') WITH ORDINALITY AS r(k, n)),
 			CASE WHEN item->>'time_type' = 'date' THEN format(' AND t.%I <= (v.as_of AT TIME ZONE ''UTC'')::pg_catalog.date', item->>'time')

@@ -16,6 +16,11 @@
 #include "parser/parse_relation.h"
 #include "utils/acl.h"
 
+/* 16 moved the macros for values of varying length out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 16 gained soft errors for qualified names */
 #if PG_VERSION_NUM >= 160000
 #define stringToQualifiedNameListCompat(string) stringToQualifiedNameList(string, NULL)
@@ -123,6 +128,13 @@ ForgetPermissionCompat(RangeTblEntry *rte)
 #define RelationGetLocatorCompat(rel) ((rel)->rd_locator)
 #else
 #define RelationGetLocatorCompat(rel) ((rel)->rd_node)
+#endif
+
+/* 16 renamed what gives the status of a backend by its place in the list */
+#if PG_VERSION_NUM >= 160000
+#define pgstat_get_local_beentryCompat(index) pgstat_get_local_beentry_by_index(index)
+#else
+#define pgstat_get_local_beentryCompat(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
 /* 18 lets a module tell its name and version */

@@ -36,7 +36,7 @@ PG_FUNCTION_INFO_V1(store_definition);
 PG_FUNCTION_INFO_V1(remove_definition);
 
 static const char *const catalogs[] = {
-	"online_table", "publication", "publication_position", "spec"
+	"online_table", "publication", "publication_position", "spec", "feature", "window_table"
 };
 
 #define POSITION_CATALOG "publication_position"

@@ -9,6 +9,10 @@
  * columns of the one below at the same positions, and the columns of the last
  * level are the "working row" that a lookup fills from left to right.
  *
+ * A level that joins a table takes columns of it, and window outputs: what
+ * window_value gives of a column of states, at as_of.  The call is not run as
+ * such; all outputs of one state are evaluated together.
+ *
  * PostgreSQL tracks the view's dependencies: DROP, RENAME, dumps and restores
  * of what a spec reads behave as they do for any view.
  */
@@ -38,6 +42,9 @@ typedef struct SpecColumn
 	int			length;			/* declared length of an array output, or 0 */
 	bool		has_default;
 	Datum		default_value;
+	bool		is_window;		/* a window output */
+	bool		has_empty_value;	/* of an entity never seen: a count's 0 */
+	Datum		empty_value;
 } SpecColumn;
 
 /* A column of the result row: a working column, or the status of one. */
@@ -54,6 +61,17 @@ typedef struct SpecKey
 	int			column;			/* in the working row */
 } SpecKey;
 
+/* The window outputs of an item that come from one column of states. */
+typedef struct SpecWindows
+{
+	AttrNumber	attno;			/* of the states */
+	struct WindowPlan *plan;
+	int		   *positions;		/* of each output among the item's columns */
+	Datum	   *values;			/* of the outputs, to be reused from row to row */
+	bool	   *nulls;
+	uint8	   *flags;
+} SpecWindows;
+
 /*
  * An item that runs: a lookup (relid is valid) or a computed column, which is
  * an expression or a feature function (expr is set).
@@ -69,7 +87,10 @@ typedef struct SpecItem
 	SpecKey    *keys;
 	AttrNumber	time_attno;		/* event time column, or 0 */
 	Oid			time_type;		/* timestamptz or date */
-	AttrNumber *attnos;			/* table column of each working column */
+	AttrNumber *attnos;			/* table column of each working column; 0: a window output */
+	int			nwindows;
+	SpecWindows *windows;		/* one for each column of states */
+	Bitmapset  *columns_read;	/* of the table, besides keys */
 	int64		max_age;		/* microseconds, or -1: the least of the bounds */
 	int64		max_lag;		/* microseconds, or -1 */
 	bool		is_published;	/* has a publication, so it may not be ready */
@@ -129,6 +150,9 @@ extern void spec_cache_init(void);
 
 /* spec_load.c */
 extern Spec *spec_load(Oid type);
+
+/* spec_windows.c */
+extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table, Index below);
 
 /* catalog.c: rows of the catalog tables, and the columns we read */
 #define CATALOG_MAX_COLUMNS 8

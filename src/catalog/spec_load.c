@@ -273,12 +273,10 @@ add_permission(Spec *spec, SpecItem *item, RangeTblEntry *table)
 	Bitmapset  *columns = NULL;
 	int			shift = FirstLowInvalidHeapAttributeNumber;
 
-	for (int i = 0; i < item->ncolumns; i++)
-		columns = bms_add_member(columns, item->attnos[i] - shift);
+	for (int attno = -1; (attno = bms_next_member(item->columns_read, attno)) >= 0;)
+		columns = bms_add_member(columns, attno - shift);
 	for (int i = 0; i < item->nkeys; i++)
 		columns = bms_add_member(columns, item->keys[i].attno - shift);
-	if (item->time_attno)
-		columns = bms_add_member(columns, item->time_attno - shift);
 
 	rte->rtekind = RTE_RELATION;
 	rte->relid = item->relid;
@@ -330,6 +328,21 @@ load_bounds(SpecItem *item, JsonbContainer *step)
 	item->known_ready = !item->is_published;
 }
 
+/* Notes what is read of the table: columns, states and the event time. */
+static void
+note_columns_read(SpecItem *item)
+{
+	for (int i = 0; i < item->ncolumns; i++)
+	{
+		if (item->attnos[i])
+			item->columns_read = bms_add_member(item->columns_read, item->attnos[i]);
+	}
+	for (int i = 0; i < item->nwindows; i++)
+		item->columns_read = bms_add_member(item->columns_read, item->windows[i].attno);
+	if (item->time_attno)
+		item->columns_read = bms_add_member(item->columns_read, item->time_attno);
+}
+
 /* Reads a level that joins a table. */
 static void
 load_lookup(Spec *spec, SpecItem *item, Level *level, JsonbContainer *step)
@@ -342,13 +355,17 @@ load_lookup(Spec *spec, SpecItem *item, Level *level, JsonbContainer *step)
 		TargetEntry *target = list_nth(level->query->targetList, item->first_column + i);
 		Var		   *var = (Var *) target->expr;
 
-		if (!IsA(var, Var) || var->varno != level->table_rti || var->varlevelsup != 0 ||
-			var->varattno <= 0)
+		if (!IsA(var, Var))
+			continue;
+		if (var->varno != level->table_rti || var->varlevelsup != 0 || var->varattno <= 0)
 			malformed_view(spec);
 		item->attnos[i] = var->varattno;
 	}
+	if (!load_windows(spec, item, level->query->targetList, level->table_rti, level->below_rti))
+		malformed_view(spec);
 	load_conditions(spec, item, level);
 	load_bounds(item, step);
+	note_columns_read(item);
 	add_permission(spec, item, level->table);
 }
 

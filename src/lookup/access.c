@@ -132,9 +132,9 @@ relation_obstacle(SpecItem *item, Relation rel)
 		return "table has children";
 	if (RELATION_IS_OTHER_TEMP(rel))
 		return "table is another session's";
-	for (int i = 0; i < item->ncolumns; i++)
+	for (int attno = -1; (attno = bms_next_member(item->columns_read, attno)) >= 0;)
 	{
-		if (AttributeIsVirtual(TupleDescAttr(RelationGetDescr(rel), item->attnos[i] - 1)))
+		if (AttributeIsVirtual(TupleDescAttr(RelationGetDescr(rel), attno - 1)))
 			return "column is generated when read";
 	}
 
@@ -308,9 +308,7 @@ access_for_item(Spec *spec, SpecItem *item, Relation rel)
 	access->key_byval = palloc0(sizeof(bool) * item->nkeys);
 	check_key_types(spec, item, rel, access);
 
-	access->last_attno = item->time_attno;
-	for (int i = 0; i < item->ncolumns; i++)
-		access->last_attno = Max(access->last_attno, item->attnos[i]);
+	access->last_attno = Max(bms_prev_member(item->columns_read, -1), 0);
 	for (int i = 0; i < item->nkeys; i++)
 		access->last_attno = Max(access->last_attno, item->keys[i].attno);
 

@@ -58,6 +58,17 @@ push_time(JsonbParseState **state, const char *key, TimestampTz time)
 											   NULL));
 }
 
+/* Adds a key with a boolean. */
+static void
+push_bool(JsonbParseState **state, const char *key, bool boolean)
+{
+	JsonbValue	value = {.type = jbvBool};
+
+	push_key(state, key);
+	value.val.boolean = boolean;
+	pushJsonbValue(state, WJB_VALUE, &value);
+}
+
 /* Adds what became of each output of the current row. */
 static void
 push_statuses(JsonbParseState **state, LookupRun *run)
@@ -68,16 +79,15 @@ push_statuses(JsonbParseState **state, LookupRun *run)
 	{
 		int			column = run->spec->results[i].column;
 		ProbeResult *result = row_result(run, column);
-		JsonbValue	defaulted = {.type = jbvBool};
 
 		if (run->spec->results[i].is_status || !run->spec->columns[column].is_output)
 			continue;
 		push_key(state, run->spec->columns[column].name);
 		pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 		push_string(state, "status", status_name(row_status(run, column)));
-		push_key(state, "defaulted");
-		defaulted.val.boolean = row_is_defaulted(run, column);
-		pushJsonbValue(state, WJB_VALUE, &defaulted);
+		push_bool(state, "defaulted", row_is_defaulted(run, column));
+		if (run->spec->columns[column].is_window)
+			push_bool(state, "approximate", row_is_approximate(run, column));
 		if (result && result->has_time)
 			push_time(state, "event_time", result->event_time);
 		pushJsonbValue(state, WJB_END_OBJECT, NULL);

@@ -47,10 +47,14 @@ typedef enum LookupStatus
 	STATUS_OUTSIDE_MAX_AGE,
 	STATUS_STALE,
 	STATUS_NOT_READY,
-	STATUS_TOO_OLD
+	STATUS_TOO_OLD,
+	STATUS_OUT_OF_RANGE
 } LookupStatus;
 
-#define NUMBER_OF_STATUSES (STATUS_TOO_OLD + 1)
+#define NUMBER_OF_STATUSES (STATUS_OUT_OF_RANGE + 1)
+
+/* Beside the flags of window_evaluate: an empty window left the output its default. */
+#define OUTPUT_DEFAULTED 0x80
 
 /* A requested column: one value for all rows, or one a row. */
 typedef struct RequestColumn
@@ -129,6 +133,7 @@ typedef struct ItemRun
 	ProbeKeys	keys;
 	Datum	   *values;
 	bool	   *nulls;
+	uint8	   *flags;			/* of window outputs; NULL if the item has none */
 	ProbeResult *results;
 	int			found;			/* how many of them */
 
@@ -200,8 +205,7 @@ extern void lookup_start(LookupRun *run, LookupRequest *request);
 extern bool lookup_next(LookupRun *run);
 extern bool chunk_is_too_large(LookupRun *run);
 extern void lookup_close(LookupRun *run);
-extern void keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls,
-					   AttrNumber *attnos, Datum time, bool time_is_null);
+extern void keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls);
 
 extern Datum time_bound(SpecItem *item, TimestampTz as_of);
 
@@ -215,6 +219,7 @@ extern bool row_is_overridden(LookupRun *run, int column, int row);
 extern ProbeResult *row_result(LookupRun *run, int column);
 extern LookupStatus row_status(LookupRun *run, int column);
 extern bool row_is_defaulted(LookupRun *run, int column);
+extern bool row_is_approximate(LookupRun *run, int column);
 extern const char *status_name(LookupStatus status);
 
 /* rows.c */

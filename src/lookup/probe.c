@@ -285,13 +285,8 @@ fetch_by_index(Prober *prober, int probe, Datum *key)
 static void
 keep_slot(Prober *prober, int probe)
 {
-	SpecItem   *item = prober->irun->item;
-	TupleTableSlot *slot = prober->slot;
-	int			time = item->time_attno - 1;
-
-	keep_found(prober->run, prober->irun, probe, slot->tts_values, slot->tts_isnull, item->attnos,
-			   time >= 0 ? slot->tts_values[time] : (Datum) 0,
-			   time >= 0 ? slot->tts_isnull[time] : true);
+	keep_found(prober->run, prober->irun, probe, prober->slot->tts_values,
+			   prober->slot->tts_isnull);
 }
 
 /* Probes for all keys; false if the index cannot be used. */

@@ -15,10 +15,12 @@
 #include "utils/memutils.h"
 
 #include "lookup/lookup.h"
+#include "window/state.h"
 #include "compat.h"
 
 static const char *const status_names[NUMBER_OF_STATUSES] = {
-	"PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "STALE", "NOT_READY", "TOO_OLD"
+	"PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "STALE", "NOT_READY", "TOO_OLD",
+	"OUT_OF_RANGE"
 };
 
 /* The name of a status, as users see it. */
@@ -299,23 +301,60 @@ row_result(LookupRun *run, int column)
 	return irun->rel ? &irun->results[result_of_row(irun, run->row)] : NULL;
 }
 
+/* The flags of a window output of the current row; 0 for other columns. */
+static uint8
+row_flags(LookupRun *run, int column)
+{
+	ItemRun    *irun;
+	int			result;
+
+	if (!run->spec->columns[column].is_window || row_is_overridden(run, column, run->row))
+		return 0;
+	irun = &run->items[run->spec->columns[column].item];
+	result = result_of_row(irun, run->row);
+	return irun->flags[(Size) result * irun->item->ncolumns + (column - irun->item->first_column)];
+}
+
 /* The status of a column of the current row. */
 LookupStatus
 row_status(LookupRun *run, int column)
 {
 	ProbeResult *result = row_result(run, column);
+	uint8		flags = row_flags(run, column);
 
 	if (result && result->status != STATUS_PRESENT)
 		return result->status;
-	return run->nulls[column] ? STATUS_NULL_VALUE : STATUS_PRESENT;
+	if (flags & VALUE_TOO_OLD)
+		return STATUS_TOO_OLD;
+	if (flags & VALUE_OUT_OF_RANGE)
+		return STATUS_OUT_OF_RANGE;
+	return run->nulls[column] || (flags & OUTPUT_DEFAULTED) ? STATUS_NULL_VALUE : STATUS_PRESENT;
 }
 
 /* Is a column of the current row its default? */
 bool
 row_is_defaulted(LookupRun *run, int column)
 {
-	LookupStatus status = row_status(run, column);
+	SpecColumn *output = &run->spec->columns[column];
 
-	return run->spec->columns[column].has_default && status != STATUS_PRESENT &&
-		status != STATUS_NULL_VALUE && status != STATUS_TOO_OLD;
+	switch (row_status(run, column))
+	{
+		case STATUS_NOT_FOUND:
+			return output->has_default && !output->has_empty_value;
+		case STATUS_OUTSIDE_MAX_AGE:
+		case STATUS_STALE:
+		case STATUS_NOT_READY:
+			return output->has_default;
+		case STATUS_NULL_VALUE:
+			return (row_flags(run, column) & OUTPUT_DEFAULTED) != 0;
+		default:
+			return false;
+	}
+}
+
+/* Is a window output of the current row not exact? */
+bool
+row_is_approximate(LookupRun *run, int column)
+{
+	return (row_flags(run, column) & VALUE_APPROXIMATE) != 0;
 }

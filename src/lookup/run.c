@@ -16,14 +16,17 @@
 #include "executor/executor.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "lookup/lookup.h"
+#include "window/state.h"
 #include "compat.h"
 
 /* Rows probed together: enough to sort keys by, few enough to stay in cache. */
@@ -220,20 +223,32 @@ lookup_start(LookupRun *run, LookupRequest *request)
 	row_begin(run);
 }
 
-/* Gives the columns of a probe without a usable row their defaults. */
+/*
+ * Gives the columns of a probe without a usable row their defaults.  What is
+ * not there counts as an entity without events.
+ */
 static void
 fill_missing(LookupRun *run, ItemRun *irun, int probe)
 {
 	SpecItem   *item = irun->item;
 	bool		may_default = irun->results[probe].status != STATUS_TOO_OLD;
+	bool		is_empty = irun->results[probe].status == STATUS_NOT_FOUND;
 
 	for (int i = 0; i < item->ncolumns; i++)
 	{
 		SpecColumn *column = &run->spec->columns[item->first_column + i];
 		Size		at = (Size) probe * item->ncolumns + i;
 
-		irun->nulls[at] = !(may_default && column->has_default);
-		irun->values[at] = irun->nulls[at] ? (Datum) 0 : column->default_value;
+		irun->nulls[at] = false;
+		if (is_empty && column->has_empty_value)
+			irun->values[at] = column->empty_value;
+		else if (may_default && column->has_default)
+			irun->values[at] = column->default_value;
+		else
+		{
+			irun->nulls[at] = true;
+			irun->values[at] = (Datum) 0;
+		}
 	}
 }
 
@@ -281,22 +296,72 @@ copy_by_reference(Spec *spec, SpecItem *item, Datum *values, bool *nulls)
 	}
 }
 
+/* States of another input than the spec was made for can give values of another type. */
+static void
+refuse_result_type(ItemRun *irun, SpecWindows *windows, SpecColumn *column, Oid type)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("%s: states in column \"%s\" give output \"%s\" as %s, not as %s",
+					irun->item->name, get_attname(irun->item->relid, windows->attno, false),
+					column->name, format_type_be(type), format_type_be(column->type)),
+			 errhint("Create the spec again with featurestore.create_feature_spec(..., replace => true).")));
+}
+
 /*
- * Keeps what a probe found: the columns at attnos, or, without attnos, the
- * first ones, and the row's event time.
+ * Evaluates the window outputs of a row that was found.  An empty window takes
+ * the default; a count, which has a value, does not.
+ */
+static void
+evaluate_windows(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls)
+{
+	SpecItem   *item = irun->item;
+
+	for (int i = 0; i < item->nwindows; i++)
+	{
+		SpecWindows *windows = &item->windows[i];
+		struct varlena *state = nulls[windows->attno - 1] ? NULL :
+			(struct varlena *) DatumGetPointer(values[windows->attno - 1]);
+
+		window_evaluate(windows->plan, state, run->request->as_of, windows->values,
+						windows->nulls, windows->flags);
+		for (int k = 0; k < windows->plan->noutputs; k++)
+		{
+			SpecColumn *column = &run->spec->columns[item->first_column + windows->positions[k]];
+			Size		at = (Size) probe * item->ncolumns + windows->positions[k];
+			Oid			type = windows->plan->outputs[k].call.result_type;
+
+			if (type != column->type)
+				refuse_result_type(irun, windows, column, type);
+			irun->values[at] = windows->values[k];
+			irun->nulls[at] = windows->nulls[k];
+			irun->flags[at] = windows->flags[k];
+			if (column->has_default && !column->has_empty_value &&
+				(windows->flags[k] & (VALUE_EMPTY | VALUE_TOO_OLD)) == VALUE_EMPTY)
+			{
+				irun->values[at] = column->default_value;
+				irun->nulls[at] = false;
+				irun->flags[at] |= OUTPUT_DEFAULTED;
+			}
+		}
+	}
+}
+
+/*
+ * Keeps what a probe found, given as values of the table's columns, as far as
+ * these are read.
  */
 void
-keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls,
-		   AttrNumber *attnos, Datum time, bool time_is_null)
+keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls)
 {
 	SpecItem   *item = irun->item;
 	ProbeResult *result = &irun->results[probe];
 	Datum	   *kept = irun->values + (Size) probe * item->ncolumns;
 	bool	   *kept_nulls = irun->nulls + (Size) probe * item->ncolumns;
 
-	result->has_time = !time_is_null;
+	result->has_time = item->time_attno && !nulls[item->time_attno - 1];
 	if (result->has_time)
-		result->event_time = event_timestamp(item, time);
+		result->event_time = event_timestamp(item, values[item->time_attno - 1]);
 	result->status = found_status(run, item, result);
 	irun->found++;
 	if (result->status != STATUS_PRESENT)
@@ -306,12 +371,13 @@ keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls,
 	}
 	for (int i = 0; i < item->ncolumns; i++)
 	{
-		int			from = attnos ? attnos[i] - 1 : i;
+		int			from = item->attnos[i] - 1;
 
-		kept[i] = values[from];
-		kept_nulls[i] = nulls[from];
+		kept_nulls[i] = from < 0 || nulls[from];
+		kept[i] = kept_nulls[i] ? (Datum) 0 : values[from];
 	}
 	copy_by_reference(run->spec, item, kept, kept_nulls);
+	evaluate_windows(run, irun, probe, values, nulls);
 }
 
 /* Allocates results, all missing until found. */
@@ -325,6 +391,8 @@ prepare_results(LookupRun *run, ItemRun *irun)
 
 	irun->values = palloc_array(Datum, (Size) n * ncolumns);
 	irun->nulls = palloc_array(bool, (Size) n * ncolumns);
+	if (irun->item->nwindows > 0)
+		irun->flags = palloc0_array(uint8, (Size) n * ncolumns);
 	irun->results = palloc0_array(ProbeResult, n);
 	irun->found = 0;
 	for (int probe = 0; probe < n; probe++)

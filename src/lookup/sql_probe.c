@@ -92,13 +92,14 @@ append_source(StringInfo sql, SpecItem *item, Relation rel)
 }
 
 /*
- * The statement: position of the key, columns, event time (or NULL).  The
- * arrays are parameters $1.., T is the one after.
+ * The statement: position of the key, then what is read of the table in the
+ * order of its columns.  The arrays are parameters $1.., T is the one after.
  */
 static char *
 probe_statement(SpecItem *item, Relation rel)
 {
 	StringInfoData sql;
+	const char *separator = "";
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT k.n, f.* FROM ROWS FROM (");
@@ -108,16 +109,13 @@ probe_statement(SpecItem *item, Relation rel)
 	for (int k = 0; k < item->nkeys; k++)
 		appendStringInfo(&sql, "k%d, ", k);
 	appendStringInfoString(&sql, "n) CROSS JOIN LATERAL (SELECT ");
-	for (int i = 0; i < item->ncolumns; i++)
+	for (int attno = -1; (attno = bms_next_member(item->columns_read, attno)) >= 0;)
 	{
-		append_column(&sql, item, item->attnos[i]);
-		appendStringInfo(&sql, " AS c%d, ", i);
+		appendStringInfoString(&sql, separator);
+		append_column(&sql, item, attno);
+		appendStringInfo(&sql, " AS c%d", attno);
+		separator = ", ";
 	}
-	if (item->time_attno)
-		append_column(&sql, item, item->time_attno);
-	else
-		appendStringInfoString(&sql, "NULL::pg_catalog.int4");
-	appendStringInfoString(&sql, " AS event_time");
 	append_source(&sql, item, rel);
 	appendStringInfoString(&sql, ") AS f");
 	return sql.data;
@@ -192,11 +190,17 @@ bind_keys(LookupRun *run, ItemRun *irun, Datum *arguments)
 	arguments[item->nkeys] = time_bound(item, run->request->as_of);
 }
 
-/* Keeps one row of the result; its key must not have had one before. */
+/*
+ * Keeps one row of the result; its key must not have had one before.  values
+ * and nulls have a place for the key's position and then one for each column
+ * of the table up to the last that is read.  The statement gives the columns
+ * without gaps, so that each then moves up to its own place.
+ */
 static void
 keep_row(LookupRun *run, ItemRun *irun, HeapTuple tuple, TupleDesc desc, Datum *values, bool *nulls)
 {
-	SpecItem   *item = irun->item;
+	Bitmapset  *columns = irun->item->columns_read;
+	int			place = desc->natts - 1;
 	int			probe;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
@@ -204,11 +208,15 @@ keep_row(LookupRun *run, ItemRun *irun, HeapTuple tuple, TupleDesc desc, Datum *
 	if (irun->results[probe].status != STATUS_NOT_FOUND)
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),
-				 errmsg("%s: more than one row has the same key", item->name),
+				 errmsg("%s: more than one row has the same key", irun->item->name),
 				 errdetail("Relation \"%s\" has no unique index that would rule this out.",
 						   RelationGetRelationName(irun->rel))));
-	keep_found(run, irun, probe, values + 1, nulls + 1, NULL, values[item->ncolumns + 1],
-			   nulls[item->ncolumns + 1] || !item->time_attno);
+	for (int attno = -1; (attno = bms_prev_member(columns, attno)) >= 0; place--)
+	{
+		values[attno] = values[place];
+		nulls[attno] = nulls[place];
+	}
+	keep_found(run, irun, probe, values + 1, nulls + 1);
 }
 
 /* Probes the table for all keys of an item. */
@@ -218,8 +226,8 @@ probe_sql(LookupRun *run, ItemRun *irun)
 	SpecItem   *item = irun->item;
 	MemoryContext kept = CurrentMemoryContext;
 	Datum		arguments[INDEX_MAX_KEYS + 1];
-	Datum	   *values = palloc(sizeof(Datum) * (item->ncolumns + 2));
-	bool	   *nulls = palloc(sizeof(bool) * (item->ncolumns + 2));
+	Datum	   *values = palloc(sizeof(Datum) * (item->access->last_attno + 1));
+	bool	   *nulls = palloc(sizeof(bool) * (item->access->last_attno + 1));
 	Portal		portal;
 	uint64		n;
 

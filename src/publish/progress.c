@@ -1,0 +1,113 @@
+/*
+ * progress.c
+ *	  How far the fills that are running are.
+ *
+ * A fill is one transaction, so no table can show others how far it is.  Each
+ * backend has a place in shared memory where the server's own long commands
+ * report; a fill uses that, as a command that the server's progress views do
+ * not know and so leave out.  The server clears it when a transaction aborts.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/acl.h"
+#include "utils/backend_progress.h"
+#include "utils/backend_status.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(report_progress);
+PG_FUNCTION_INFO_V1(count_progress);
+PG_FUNCTION_INFO_V1(running_progress);
+
+/* No command of the server's; they are numbered from 1. */
+#define PROGRESS_COMMAND_FILL ((ProgressCommandType) 0x4653)
+
+/* What its parameters mean. */
+enum
+{
+	PROGRESS_HAS_WINDOWS,
+	PROGRESS_PHASE,
+	PROGRESS_DONE,
+	PROGRESS_TOTAL				/* -1: not known */
+};
+
+static const char *const phases[] = {"", "reading", "writing", "writing offline"};
+
+/*
+ * _report_progress(online_table regclass, has_windows boolean, phase int, total bigint)
+ * Begins a phase; 0 ends the report.
+ */
+Datum
+report_progress(PG_FUNCTION_ARGS)
+{
+	static const int parameters[] = {PROGRESS_HAS_WINDOWS, PROGRESS_PHASE, PROGRESS_DONE, PROGRESS_TOTAL};
+	int64		values[] = {PG_GETARG_BOOL(1), PG_GETARG_INT32(2), 0, PG_GETARG_INT64(3)};
+
+	if (values[PROGRESS_PHASE] == 0)
+		pgstat_progress_end_command();
+	else
+	{
+		pgstat_progress_start_command(PROGRESS_COMMAND_FILL, PG_GETARG_OID(0));
+		pgstat_progress_update_multi_param(lengthof(parameters), parameters, values);
+	}
+	PG_RETURN_VOID();
+}
+
+/* _count_progress() RETURNS boolean: one row more is done; always true */
+Datum
+count_progress(PG_FUNCTION_ARGS)
+{
+	if (MyBEEntry)
+		pgstat_progress_update_param(PROGRESS_DONE, MyBEEntry->st_progress_param[PROGRESS_DONE] + 1);
+	PG_RETURN_BOOL(true);
+}
+
+/* May the current user see what a backend is doing?  As in the server's views. */
+static bool
+may_see(PgBackendStatus *backend)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+		has_privs_of_role(GetUserId(), backend->st_userid);
+}
+
+/*
+ * _progress(OUT pid int, OUT relation regclass, OUT has_windows boolean, OUT phase text,
+ *			 OUT done bigint, OUT total bigint) RETURNS SETOF record
+ */
+Datum
+running_progress(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			count;
+
+	InitMaterializedSRF(fcinfo, 0);
+	count = pgstat_fetch_stat_numbackends();
+	for (int i = 1; i <= count; i++)
+	{
+		PgBackendStatus *backend = &pgstat_get_local_beentryCompat(i)->backendStatus;
+		int64		phase = backend->st_progress_param[PROGRESS_PHASE];
+		int64		total = backend->st_progress_param[PROGRESS_TOTAL];
+		Datum		values[6];
+		bool		nulls[6] = {false};
+
+		if (backend->st_progress_command != PROGRESS_COMMAND_FILL ||
+			backend->st_databaseid != MyDatabaseId || !may_see(backend) ||
+			phase < 0 || phase >= lengthof(phases))
+			continue;
+		values[0] = Int32GetDatum(backend->st_procpid);
+		values[1] = ObjectIdGetDatum(backend->st_progress_command_target);
+		values[2] = BoolGetDatum(backend->st_progress_param[PROGRESS_HAS_WINDOWS] != 0);
+		values[3] = CStringGetTextDatum(phases[phase]);
+		values[4] = Int64GetDatum(backend->st_progress_param[PROGRESS_DONE]);
+		values[5] = Int64GetDatum(total);
+		nulls[5] = total < 0;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,116 @@
+/*
+ * kept.h
+ *	  What families that keep values of events share: images that outlive the
+ *	  event they came with, and numbers of events.
+ */
+#ifndef FEATURESTORE_KEPT_H
+#define FEATURESTORE_KEPT_H
+
+#include "window/bytes.h"
+#include "window/value.h"
+
+/*
+ * A copy of an image, which may be moved in memory as it is.  Short ones lie
+ * within, so that only long text and the like need memory of their own.
+ */
+typedef struct KeptImage
+{
+	uint32		size;
+	union
+	{
+		char		within[VALUE_MAX_FIXED];
+		char	   *elsewhere;
+	}			bytes;
+} KeptImage;
+
+/* A kept image that is good for as long as the image is. */
+static inline KeptImage
+borrow_image(Image image)
+{
+	KeptImage	kept = {.size = image.size};
+
+	if (image.size <= VALUE_MAX_FIXED)
+		memcpy(kept.bytes.within, image.data, image.size);
+	else
+		kept.bytes.elsewhere = (char *) image.data;
+	return kept;
+}
+
+/* Makes a borrowed image one's own. */
+static inline void
+own_image(KeptImage *kept)
+{
+	if (kept->size > VALUE_MAX_FIXED)
+	{
+		char	   *copy = palloc(kept->size);
+
+		memcpy(copy, kept->bytes.elsewhere, kept->size);
+		kept->bytes.elsewhere = copy;
+	}
+}
+
+static inline KeptImage
+keep_image(Image image)
+{
+	KeptImage	kept = borrow_image(image);
+
+	own_image(&kept);
+	return kept;
+}
+
+static inline void
+drop_image(KeptImage *kept)
+{
+	if (kept->size > VALUE_MAX_FIXED)
+		pfree(kept->bytes.elsewhere);
+}
+
+/* Good until the kept image is moved or dropped. */
+static inline Image
+kept_image(const KeptImage *kept)
+{
+	return (Image) {
+		kept->size <= VALUE_MAX_FIXED ? kept->bytes.within : kept->bytes.elsewhere,
+		kept->size
+	};
+}
+
+/* In a partial: the length, where a type's images differ in it (varint); the bytes. */
+static inline void
+write_image(Writer *writer, const ValueType *type, Image image)
+{
+	if (type->size < 0)
+		write_varint(writer, image.size);
+	write_bytes(writer, image.data, image.size);
+}
+
+static inline Image
+read_image(Reader *reader, const ValueType *type)
+{
+	uint64		size = type->size < 0 ? read_varint(reader) : type->size;
+	const char *bytes = size <= MaxAllocSize ? read_bytes(reader, size) : NULL;
+
+	if (unlikely(bytes == NULL))
+	{
+		reader->failed = true;
+		return (Image) {"", 0};
+	}
+	return (Image) {bytes, size};
+}
+
+/* Events are counted in int64, as count() gives their number. */
+#define MAX_EVENTS ((uint64) PG_INT64_MAX)
+
+/* Adds to a number of events; raises 54000 beyond MAX_EVENTS. */
+static inline void
+add_events(uint64 *events, uint64 n)
+{
+	if (unlikely(n > MAX_EVENTS - *events))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("window state has too many events"),
+				 errdetail("It would have more than %lld events.", (long long) PG_INT64_MAX)));
+	*events += n;
+}
+
+#endif							/* FEATURESTORE_KEPT_H */
