@@ -46,7 +46,8 @@ CREATE TABLE featurestore.publication_position (
 	system_identifier bigint NOT NULL,
 	applied_to timestamptz NOT NULL,
 	synced_at timestamptz NOT NULL,
-	rows_changed bigint NOT NULL
+	rows_changed bigint NOT NULL,
+	filled text[]
 );
 COMMENT ON TABLE featurestore.publication_position IS 'how far each publication has come; not part of a dump';
 COMMENT ON COLUMN featurestore.publication_position.relation IS 'the online table';
@@ -54,6 +55,7 @@ COMMENT ON COLUMN featurestore.publication_position.system_identifier IS 'cluste
 COMMENT ON COLUMN featurestore.publication_position.applied_to IS 'every change of the source committed before this time is in the online table';
 COMMENT ON COLUMN featurestore.publication_position.synced_at IS 'end of the last run';
 COMMENT ON COLUMN featurestore.publication_position.rows_changed IS 'rows the last run inserted, updated or deleted';
+COMMENT ON COLUMN featurestore.publication_position.filled IS 'columns of states that are filled; null where no features are materialized';
 
 CREATE TABLE featurestore.spec (
 	relation regclass PRIMARY KEY,

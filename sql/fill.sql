@@ -88,12 +88,12 @@ CREATE FUNCTION featurestore._accumulate_call(feature featurestore.feature, temp
 COMMENT ON FUNCTION featurestore._accumulate_call(featurestore.feature, text) IS 'internal: SQL that makes a state of events';
 
 /*
- * Query for the states of a table: key columns k1, ..., the states s1, ... by
- * their place in state_columns, and the rows that were left out, counted in one
- * of the views that have them.  Keys with NULLs are among the rows.  states are
- * the places that it gives.
+ * Query for the states of a table that belong in columns: key columns k1, ...,
+ * the states s1, ... by their place in state_columns, and the rows that were
+ * left out, counted in one of the views that have them.  Keys with NULLs are
+ * among the rows.  states are the places that it gives.
  */
-CREATE FUNCTION featurestore._states_query(window_table featurestore.window_table, OUT query text, OUT states int[])
+CREATE FUNCTION featurestore._states_query(window_table featurestore.window_table, columns text[], OUT query text, OUT states int[])
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -107,6 +107,7 @@ BEGIN
 			array_agg(DISTINCT array_position(window_table.state_columns, (d.definition).state_column)) AS states,
 			row_number() OVER (PARTITION BY min((d.definition).source::oid), (d.definition).timeseries_column, min((d.definition).filter) ORDER BY min(d.n)) = 1 AS is_first
 		FROM featurestore._described_features(featurestore._features_in(window_table.relation)) AS d
+		WHERE (d.definition).state_column = ANY (columns)
 		GROUP BY d.rows, (d.definition).timeseries_column, (d.definition).input IS NULL ORDER BY min(d.n)
 	LOOP
 		part_query := format('SELECT %1$s, %2$s, %4$s FROM (%3$s) AS e GROUP BY %1$s',
@@ -129,7 +130,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION featurestore._states_query(featurestore.window_table) IS 'internal: SQL for the states of a table';
+COMMENT ON FUNCTION featurestore._states_query(featurestore.window_table, text[]) IS 'internal: SQL for the states of a table';
 
 /*
  * What _merge_statement takes as rows for a table of states.  Its report is
@@ -152,22 +153,20 @@ $$;
 COMMENT ON FUNCTION featurestore._window_rows(featurestore.window_table, text, int[]) IS 'internal: SQL for the rows that a table of states should hold';
 
 /*
- * Computes the states of a table anew and merges them, and those of its offline
- * table; gives the number of rows changed in the online table.
+ * Computes the states that belong in columns anew and merges them; gives the
+ * number of rows changed.  With is_partial the other columns keep theirs.
  */
-CREATE FUNCTION featurestore._merge_windows(online_table regclass, clock timestamptz) RETURNS bigint
+CREATE FUNCTION featurestore._merge_states(window_table featurestore.window_table, clock timestamptz, is_partial boolean, columns text[]) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 	AS $$
 DECLARE
-	window_table featurestore.window_table;
-	part record;
+	online_table regclass := window_table.relation;
+	part record := featurestore._states_query(window_table, columns);
 	result record;
 BEGIN
-	SELECT * INTO STRICT window_table FROM featurestore.window_table t WHERE t.relation = online_table;
-	part := featurestore._states_query(window_table);
 	EXECUTE featurestore._merge_statement(online_table, window_table.entity,
 		window_table.entity || ARRAY(SELECT window_table.state_columns[s] FROM unnest(part.states) WITH ORDINALITY AS u(s, n) ORDER BY n),
-		featurestore._window_rows(window_table, part.query, part.states))
+		featurestore._window_rows(window_table, part.query, part.states), is_partial)
 	INTO result USING clock;
 
 	IF result.null_keys + result.no_time > 0 THEN
@@ -178,13 +177,30 @@ BEGIN
 		RAISE NOTICE 'rows of the sources of % are dated in the future', online_table
 			USING DETAIL = format('%s rows will be in the states once they are due.', result.held);
 	END IF;
-	IF window_table.offline_table IS NOT NULL THEN
-		PERFORM featurestore._merge_offline(window_table, clock);
-	END IF;
 	RETURN result.rows_changed;
 END
 $$;
-COMMENT ON FUNCTION featurestore._merge_windows(regclass, timestamptz) IS 'internal: makes a table of states equal to its sources';
+COMMENT ON FUNCTION featurestore._merge_states(featurestore.window_table, timestamptz, boolean, text[]) IS 'internal: makes columns of states equal to their sources';
+
+/* As _merge_states, and then merges the offline table of the table, if it has one. */
+CREATE FUNCTION featurestore._merge_windows(online_table regclass, clock timestamptz, is_partial boolean, columns text[]) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	window_table featurestore.window_table;
+	changed bigint := 0;
+BEGIN
+	SELECT * INTO STRICT window_table FROM featurestore.window_table t WHERE t.relation = online_table;
+	IF columns <> '{}' THEN
+		changed := featurestore._merge_states(window_table, clock, is_partial, columns);
+	END IF;
+	IF window_table.offline_table IS NOT NULL THEN
+		PERFORM featurestore._merge_offline(window_table, clock);
+	END IF;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION featurestore._merge_windows(regclass, timestamptz, boolean, text[]) IS 'internal: makes a table of states and its offline table equal to their sources';
 
 /*
  * Says how large the states of a table are, and how many entities have a value

@@ -52,6 +52,14 @@ FROM featurestore.feature f WHERE f.online_table = _features_in.online_table
 $$;
 COMMENT ON FUNCTION featurestore._features_in(regclass) IS 'internal: the features materialized in a table';
 
+/* The columns of states of a table that features need; none where it holds no features. */
+CREATE FUNCTION featurestore._state_columns(online_table regclass) RETURNS text[]
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT ARRAY(SELECT DISTINCT f.state_column FROM featurestore.feature f WHERE f.online_table = _state_columns.online_table)
+$$;
+COMMENT ON FUNCTION featurestore._state_columns(regclass) IS 'internal: the columns of states that features need';
+
 /* Entity columns of a relation with their types, as messages and comparisons want them. */
 CREATE FUNCTION featurestore._entity_columns(relation regclass, entity text[]) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -447,6 +455,26 @@ $$;
 COMMENT ON FUNCTION featurestore._named_features(text[], regclass[]) IS 'internal: registered features of these names';
 
 /*
+ * Takes columns of states that were added to a table from those that count as
+ * filled: one of their name that was dropped may have been.
+ */
+CREATE FUNCTION featurestore._note_unfilled(online_table regclass, columns_before text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	"position" featurestore.publication_position := featurestore._position(online_table);
+	filled text[] := ARRAY(SELECT unnest("position".filled) INTERSECT SELECT unnest(columns_before));
+BEGIN
+	IF NOT "position".filled <@ filled THEN
+		"position".filled := filled;
+		PERFORM featurestore._store_definition('publication_position',
+			to_jsonb("position") || jsonb_build_object('relation', online_table::oid::text));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._note_unfilled(regclass, text[]) IS 'internal: notes which columns of states are not filled';
+
+/*
  * The work of materialize_features, with names as the caller's search path
  * resolves them and creation_schema, the schema that names without one are
  * created in.
@@ -490,13 +518,11 @@ BEGIN
 		OR window_table.offline_table IS DISTINCT FROM defined.offline_table THEN
 		PERFORM featurestore._store_window_table(window_table);
 	END IF;
-	/* what was added is not filled yet */
-	IF added <> '{}' OR window_table.offline_table IS DISTINCT FROM defined.offline_table THEN
-		PERFORM featurestore._remove_definition('publication_position', window_table.relation);
-	END IF;
+	PERFORM featurestore._note_unfilled(window_table.relation, defined.state_columns);
 
-	IF wait IS NOT FALSE AND NOT featurestore._is_filled(window_table.relation) THEN
-		PERFORM featurestore._sync(window_table.relation);
+	IF wait IS NOT FALSE AND (window_table.offline_table IS DISTINCT FROM defined.offline_table
+							  OR NOT featurestore._is_filled(window_table.relation)) THEN
+		PERFORM featurestore._sync(window_table.relation, true);
 		PERFORM featurestore._report_states(window_table.relation);
 	END IF;
 	RETURN window_table.relation;
@@ -519,14 +545,14 @@ COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, te
  * publish_mode: 'SNAPSHOT': a sync computes all states anew and merges what
  *   has changed.
  * wait: false to define only; the next CALL sync(online_table) then fills the
- *   table.  Until then lookups find all features of the table NOT_READY.
+ *   table.  Until then lookups find what was added NOT_READY.
  *
  * Gives the online table, which belongs to the caller, as does the view beside
  * it, called like it with _values behind, that shows what the features are now.
- * Repeating the call is a NOTICE.  Added features are filled by a sync of the
- * whole table, so that all its states are as of one time; it is locked
- * until the end of the transaction.  Raises 42704 for features that are not registered, 22023
- * for features of different entities or none, 55000 for one that is
+ * Repeating the call is a NOTICE.  Of features that are added to a table only
+ * their own columns of states are filled, as of now; the table is locked
+ * against writers until the end of the transaction.  Raises 42704 for features
+ * that are not registered, 22023 for features of different entities or none, 55000 for one that is
  * materialized elsewhere, 42P07 if the name is that of another relation, 42710
  * for another offline table than before, 42701 if names of columns clash, 42P17
  * for a feature whose source is made from the table, 42501 unless the caller

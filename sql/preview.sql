@@ -189,8 +189,8 @@ DECLARE
 	lo timestamptz := featurestore.window_lo(feature.time_window, at);
 	hi timestamptz := featurestore.window_hi(feature.time_window, at);
 	keys jsonb := featurestore._key_list(key, feature.entity);
-	"position" featurestore.publication_position;
-	is_ready boolean := featurestore._is_filled(feature.online_table);
+	"position" featurestore.publication_position := featurestore._position(feature.online_table);
+	is_ready boolean := coalesce(feature.state_column = ANY ("position".filled), false);
 	events jsonb;
 	state jsonb;
 BEGIN
@@ -212,7 +212,6 @@ BEGIN
 		WHERE e.value IS NOT NULL;
 
 	IF feature.online_table IS NOT NULL THEN
-		SELECT * INTO "position" FROM featurestore.publication_position p WHERE p.relation = feature.online_table;
 		state := featurestore._explain_state(feature, keys, at);
 		RETURN QUERY SELECT * FROM (VALUES
 			('materialized in', format('%s (%s)', feature.online_table, feature.state_column)),

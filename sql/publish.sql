@@ -426,13 +426,14 @@ COMMENT ON FUNCTION featurestore._bad_key_query(featurestore.publication) IS 'in
  * equality, and carries over changes that equality does not see, as from 1.0
  * to 1.00.  Rows that are the same are neither written nor locked.  Deletes go
  * first, so that a value of another unique index can pass from row to row.
+ * Where columns are only some of the table's, rows that are not wanted stay.
  */
-CREATE FUNCTION featurestore._merge_statement(online_table regclass, key text[], columns text[], rows text) RETURNS text
+CREATE FUNCTION featurestore._merge_statement(online_table regclass, key text[], columns text[], rows text, is_partial boolean DEFAULT false) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 SELECT format($merge$WITH %1$s,
 	gone AS (
-		DELETE FROM %2$s AS online WHERE NOT EXISTS (SELECT FROM wanted WHERE %3$s) RETURNING 1),
+		DELETE FROM %2$s AS online WHERE %10$s RETURNING 1),
 	written AS (
 		INSERT INTO %2$s (%4$s)
 		SELECT %5$s FROM wanted LEFT JOIN %2$s AS online ON %3$s
@@ -451,9 +452,11 @@ FROM (SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) AS n) 
 	featurestore._column_list(columns, 'online'),
 	featurestore._column_list(key, 'wanted'),
 	featurestore._column_list(key),
-	featurestore._column_list(columns, 'excluded'))
+	featurestore._column_list(columns, 'excluded'),
+	CASE WHEN is_partial THEN 'false'
+		 ELSE format('NOT EXISTS (SELECT FROM wanted WHERE %s)', featurestore._key_condition(online_table, key, 'wanted', 'online')) END)
 $$;
-COMMENT ON FUNCTION featurestore._merge_statement(regclass, text[], text[], text) IS 'internal: SQL that makes an online table equal to what it should hold';
+COMMENT ON FUNCTION featurestore._merge_statement(regclass, text[], text[], text, boolean) IS 'internal: SQL that makes an online table equal to what it should hold';
 
 /*
  * What _merge_statement takes as rows for a publication.  Its report is a key
@@ -529,6 +532,15 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._merge_source(featurestore.publication, timestamptz) IS 'internal: makes a published table equal to its source';
 
+/* How far this cluster has brought online_table; NULL before its first fill. */
+CREATE FUNCTION featurestore._position(online_table regclass) RETURNS featurestore.publication_position
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT p FROM featurestore.publication_position p
+WHERE p.relation = online_table AND p.system_identifier = (SELECT system_identifier FROM pg_control_system())
+$$;
+COMMENT ON FUNCTION featurestore._position(regclass) IS 'internal: how far this cluster has brought a table';
+
 /*
  * The work of a sync, for _sync, which holds the lock that keeps others out
  * and runs as the owner of online_table.
@@ -537,8 +549,11 @@ COMMENT ON FUNCTION featurestore._merge_source(featurestore.publication, timesta
  * never ahead of what the merge sees; where the transaction keeps an older
  * snapshot, its start is.  Row-level security that would hide rows raises an
  * error: what is hidden must not be taken for deleted.
+ *
+ * is_addition: fill only the columns of states that are not filled yet.  The
+ * others then stay as of an earlier time, which remains that of the table.
  */
-CREATE FUNCTION featurestore._merge(online_table regclass) RETURNS void
+CREATE FUNCTION featurestore._merge(online_table regclass, is_addition boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp SET row_security = off
 	SET standard_conforming_strings = on
@@ -546,6 +561,9 @@ CREATE FUNCTION featurestore._merge(online_table regclass) RETURNS void
 DECLARE
 	publication featurestore.publication := featurestore._publication(online_table);
 	has_windows boolean := featurestore._has_windows(publication);
+	"position" featurestore.publication_position := featurestore._position(online_table);
+	is_partial boolean := is_addition AND "position".relation IS NOT NULL;
+	columns text[] := featurestore._state_columns(online_table);
 	clock timestamptz := now();
 	changed bigint;
 BEGIN
@@ -566,25 +584,29 @@ BEGIN
 
 	PERFORM featurestore._report_progress(online_table, has_windows, 2, -1);
 	IF has_windows THEN
-		changed := featurestore._merge_windows(online_table, clock);
+		changed := featurestore._merge_windows(online_table, clock, is_partial, CASE WHEN is_partial
+			THEN ARRAY(SELECT name FROM unnest(columns) AS name WHERE name <> ALL ("position".filled)) ELSE columns END);
 	ELSE
 		changed := featurestore._merge_source(publication, clock);
 	END IF;
 	PERFORM featurestore._report_progress(online_table, has_windows, 0, 0);
 
 	PERFORM featurestore._store_definition('publication_position', jsonb_build_object(
-		'relation', online_table::oid::text, 'applied_to', clock, 'synced_at', clock_timestamp(),
-		'rows_changed', changed));
+		'relation', online_table::oid::text, 'applied_to', CASE WHEN is_partial THEN least("position".applied_to, clock) ELSE clock END,
+		'synced_at', clock_timestamp(), 'rows_changed', changed, 'filled', CASE WHEN has_windows THEN columns END));
 END
 $$;
-COMMENT ON FUNCTION featurestore._merge(regclass) IS 'internal: makes an online table equal to what it should hold';
+COMMENT ON FUNCTION featurestore._merge(regclass, boolean) IS 'internal: makes an online table equal to what it should hold';
 
-/* Has this cluster filled online_table? */
+/* Has this cluster filled online_table with all that it holds? */
 CREATE FUNCTION featurestore._is_filled(online_table regclass) RETURNS boolean
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT EXISTS (SELECT FROM featurestore.publication_position p
-			   WHERE p.relation = online_table AND p.system_identifier = (SELECT system_identifier FROM pg_control_system()))
+DECLARE
+	"position" featurestore.publication_position := featurestore._position(online_table);
+BEGIN
+	RETURN "position".relation IS NOT NULL AND featurestore._state_columns(online_table) <@ coalesce("position".filled, '{}');
+END
 $$;
 COMMENT ON FUNCTION featurestore._is_filled(regclass) IS 'internal: whether the first fill of a table is done';
 
@@ -592,9 +614,9 @@ COMMENT ON FUNCTION featurestore._is_filled(regclass) IS 'internal: whether the 
  * Locks online_table and runs _merge as its owner.  Raises 22004 for NULL and
  * 42501 unless the caller owns the table.
  */
-CREATE FUNCTION featurestore._sync(online_table regclass) RETURNS void
+CREATE FUNCTION featurestore._sync(online_table regclass, is_addition boolean) RETURNS void
 	AS 'MODULE_PATHNAME', 'sync_as_owner' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION featurestore._sync(regclass) IS 'internal: one sync of a published table';
+COMMENT ON FUNCTION featurestore._sync(regclass, boolean) IS 'internal: one sync of a published table';
 
 /* Raises 22023 unless there is such a publish mode. */
 CREATE FUNCTION featurestore._check_publish_mode(publish_mode text) RETURNS void
@@ -644,7 +666,7 @@ BEGIN
 
 	/* also fills what was defined before, or in another cluster, and never filled here */
 	IF wait IS NOT FALSE AND NOT featurestore._is_filled(publication.relation) THEN
-		PERFORM featurestore._sync(publication.relation);
+		PERFORM featurestore._sync(publication.relation, false);
 	END IF;
 	RETURN publication.relation;
 END
@@ -737,6 +759,6 @@ COMMENT ON FUNCTION featurestore.unpublish_table(regclass) IS 'forgets a publica
 CREATE PROCEDURE featurestore.sync(online_table regclass)
 	LANGUAGE sql
 	BEGIN ATOMIC
-		SELECT featurestore._sync(sync.online_table);
+		SELECT featurestore._sync(sync.online_table, false);
 	END;
 COMMENT ON PROCEDURE featurestore.sync(regclass) IS 'brings a published table in step with its source';

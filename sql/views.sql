@@ -27,7 +27,7 @@ CREATE VIEW featurestore.publications AS
 	SELECT p.relation AS online_table, p.source AS source_table, p.publish_mode, p.primary_key, p.timeseries_column,
 		   CASE WHEN p.source IS NULL THEN ARRAY(SELECT f.relation::text FROM featurestore.feature f WHERE f.online_table = p.relation ORDER BY 1)
 				ELSE p.features END AS features, p.filter, o.ttl, r.rolname AS owner,
-		   n.relation IS NOT NULL AS is_ready, n.applied_to, n.synced_at, n.rows_changed
+		   featurestore._is_filled(p.relation) AS is_ready, n.applied_to, n.synced_at, n.rows_changed
 	FROM featurestore.publication p
 	JOIN pg_catalog.pg_class c ON c.oid = p.relation
 	JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
@@ -44,7 +44,7 @@ COMMENT ON COLUMN featurestore.publications.features IS 'columns published besid
 COMMENT ON COLUMN featurestore.publications.filter IS 'SQL condition over the source row; other rows are not published';
 COMMENT ON COLUMN featurestore.publications.ttl IS 'age beyond which a row is OUTSIDE_MAX_AGE';
 COMMENT ON COLUMN featurestore.publications.owner IS 'role that owns the online table';
-COMMENT ON COLUMN featurestore.publications.is_ready IS 'whether the first fill is done';
+COMMENT ON COLUMN featurestore.publications.is_ready IS 'whether the first fill is done, of all that it holds';
 COMMENT ON COLUMN featurestore.publications.applied_to IS 'every change of the source committed before this time is in the online table';
 COMMENT ON COLUMN featurestore.publications.synced_at IS 'end of the last run';
 COMMENT ON COLUMN featurestore.publications.rows_changed IS 'rows the last run inserted, updated or deleted';

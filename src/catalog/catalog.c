@@ -54,17 +54,14 @@ catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values, 
 }
 
 /*
- * How far a publication has come: every change of the source committed before
- * *applied_to is in the table.  False before the first fill, and in a cluster
- * other than the one that made the position.  *is_settled says that no snapshot
- * of this session, present or future, can find it missing.
+ * How far a publication has come, in the current memory context.  False before
+ * the first fill, and in a cluster other than the one that made the position.
  */
 bool
-publication_position(Oid relid, Snapshot snapshot, TimestampTz *applied_to, bool *is_settled)
+publication_position(Oid relid, Snapshot snapshot, PublicationPosition *position)
 {
 	Datum		values[CATALOG_MAX_COLUMNS];
 	bool		nulls[CATALOG_MAX_COLUMNS];
-
 	HeapTuple	tuple = catalog_fetch("publication_position", relid, snapshot, values, nulls);
 
 	if (!tuple)
@@ -72,7 +69,9 @@ publication_position(Oid relid, Snapshot snapshot, TimestampTz *applied_to, bool
 	if ((uint64) DatumGetInt64(values[Anum_publication_position_system_identifier - 1]) !=
 		GetSystemIdentifier())
 		return false;
-	*applied_to = DatumGetTimestampTz(values[Anum_publication_position_applied_to - 1]);
-	*is_settled = TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), TransactionXmin);
+	position->applied_to = DatumGetTimestampTz(values[Anum_publication_position_applied_to - 1]);
+	position->filled = nulls[Anum_publication_position_filled - 1] ? NULL :
+		DatumGetArrayTypeP(values[Anum_publication_position_filled - 1]);
+	position->is_settled = TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), TransactionXmin);
 	return true;
 }

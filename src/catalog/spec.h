@@ -25,6 +25,7 @@
 #include "datatype/timestamp.h"
 #include "nodes/execnodes.h"
 #include "storage/lock.h"
+#include "utils/array.h"
 #include "utils/palloc.h"
 #include "utils/snapshot.h"
 
@@ -162,13 +163,22 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 
 #define Anum_publication_position_system_identifier 2
 #define Anum_publication_position_applied_to 3
+#define Anum_publication_position_filled 6
 
 #define Anum_spec_version 2
 #define Anum_spec_steps 6
 
 extern HeapTuple catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values,
 							   bool *nulls);
-extern bool publication_position(Oid relid, Snapshot snapshot, TimestampTz *applied_to,
-								 bool *is_settled);
+
+/* How far a publication has come. */
+typedef struct PublicationPosition
+{
+	TimestampTz applied_to;		/* every change of the source committed before is in the table */
+	ArrayType  *filled;			/* names of columns of states that are filled, or NULL */
+	bool		is_settled;		/* no snapshot of this session, present or future, finds it missing */
+} PublicationPosition;
+
+extern bool publication_position(Oid relid, Snapshot snapshot, PublicationPosition *position);
 
 #endif							/* FEATURESTORE_SPEC_H */

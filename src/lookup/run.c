@@ -12,10 +12,12 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/executor.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datum.h"
@@ -153,6 +155,28 @@ lookup_open(Oid type)
 	return run;
 }
 
+/* Is every column of states that an item reads among those whose names are in filled? */
+static bool
+states_are_filled(SpecItem *item, ArrayType *filled)
+{
+	Datum	   *names = NULL;
+	int			nnames = 0;
+	int			nfilled = 0;
+
+	if (item->nwindows == 0)
+		return true;
+	if (filled)
+		deconstruct_array(filled, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &nnames);
+	for (int i = 0; i < item->nwindows; i++)
+	{
+		char	   *column = get_attname(item->relid, item->windows[i].attno, false);
+
+		for (int k = 0; k < nnames; k++)
+			nfilled += strcmp(TextDatumGetCString(names[k]), column) == 0;
+	}
+	return nfilled == item->nwindows;
+}
+
 /*
  * What keeps a table from being used at T, or PRESENT: a first fill that is
  * not done, or more lag than allowed.
@@ -161,18 +185,19 @@ static LookupStatus
 table_status(LookupRun *run, ItemRun *irun)
 {
 	SpecItem   *item = irun->item;
-	bool		is_settled;
+	PublicationPosition position;
 
 	if (!item->is_published)
 		return item->max_lag >= 0 ? STATUS_STALE : STATUS_PRESENT;
 	if (item->known_ready && item->max_lag < 0 && !run->with_positions)
 		return STATUS_PRESENT;
 
-	irun->has_position = publication_position(item->relid, run->snapshot, &irun->applied_to,
-											  &is_settled);
+	irun->has_position = publication_position(item->relid, run->snapshot, &position) &&
+		states_are_filled(item, position.filled);
 	if (!irun->has_position)
 		return STATUS_NOT_READY;
-	item->known_ready = is_settled;
+	irun->applied_to = position.applied_to;
+	item->known_ready = position.is_settled;
 	if (item->max_lag >= 0 && is_older(run->request->as_of, irun->applied_to, item->max_lag))
 		return STATUS_STALE;
 	return STATUS_PRESENT;

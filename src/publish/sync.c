@@ -21,8 +21,8 @@ PG_FUNCTION_INFO_V1(sync_as_owner);
 Datum
 sync_as_owner(PG_FUNCTION_ARGS)
 {
-	Oid			types[] = {REGCLASSOID};
-	Datum		values[] = {PG_GETARG_DATUM(0)};
+	Oid			types[] = {REGCLASSOID, BOOLOID};
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	Oid			owner;
 	Oid			user;
 	int			context;
@@ -44,8 +44,8 @@ sync_as_owner(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
-	if (SPI_execute_with_args("SELECT featurestore._merge($1)",
-							  1, types, values, NULL, false, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args("SELECT featurestore._merge($1, $2)",
+							  2, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not merge relation with OID %u", PG_GETARG_OID(0));
 
 	SPI_finish();

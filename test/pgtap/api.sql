@@ -130,7 +130,7 @@ SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 
 SELECT sequences_are('featurestore', ARRAY[]::name[]);
 SELECT columns_are('featurestore', 'online_table', ARRAY['relation', 'timeseries_column', 'ttl', 'merge']);
 SELECT columns_are('featurestore', 'publication', ARRAY['relation', 'source', 'publish_mode', 'primary_key', 'timeseries_column', 'features', 'filter']);
-SELECT columns_are('featurestore', 'publication_position', ARRAY['relation', 'system_identifier', 'applied_to', 'synced_at', 'rows_changed']);
+SELECT columns_are('featurestore', 'publication_position', ARRAY['relation', 'system_identifier', 'applied_to', 'synced_at', 'rows_changed', 'filled']);
 SELECT columns_are('featurestore', 'feature', ARRAY['relation', 'version', 'is_current', 'source', 'entity', 'timeseries_column', 'function', 'params',
 	'input', 'filter', 'time_window', 'input_type', 'result_type', 'online_table', 'state_column']);
 SELECT columns_are('featurestore', 'window_table', ARRAY['relation', 'entity', 'state_columns', 'templates', 'values_view', 'offline_table']);

@@ -110,7 +110,7 @@ SELECT item, path, reason, keys, found FROM explain_lookup('published', '{"item_
 SELECT feature_lookup_json('published', '{"item_id": 1}', NULL, true)->'tables';
 -- the first fill within a transaction that is undone
 CREATE FUNCTION set_position(applied timestamptz) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO featurestore.publication_position SELECT 'lookup_status.items_online'::regclass, system_identifier, applied, applied, 0 FROM pg_control_system()
+	INSERT INTO featurestore.publication_position SELECT 'lookup_status.items_online'::regclass, system_identifier, applied, applied, 0, NULL FROM pg_control_system()
 	ON CONFLICT (relation) DO UPDATE SET applied_to = excluded.applied_to $$;
 BEGIN;
 SELECT set_position('2024-01-01');

@@ -174,14 +174,41 @@ SELECT count(*) FROM shops s FULL JOIN merged m USING (user_id, shop) WHERE s::t
 SELECT featurestore.register_feature('mean', 'payments', '{user_id}', 'ts', 'avg', 'amount');
 SELECT featurestore.register_feature('week', 'payments', '{user_id}', 'ts', 'sum', 'amount', featurestore.rolling_window('7 days'));
 SELECT featurestore.register_feature('items', 'payments', '{user_id}', 'ts', 'histogram', 'kind');
-SELECT featurestore.materialize_features('{mean}', 'users', wait => false);
-SELECT state_column FROM placed WHERE feature = 'mean';
--- not ready until it is filled
+SELECT featurestore.materialize_features('{mean,items}', 'users', wait => false);
+SELECT feature, state_column FROM placed WHERE feature IN ('mean', 'items');
+-- there are states for one already; the other is not ready until it is filled
 SELECT is_ready FROM featurestore.publications WHERE online_table = 'users'::regclass;
-SELECT item, value FROM featurestore.explain_feature('mean', '{"user_id": 1}') WHERE item ~ 'status|served';
-CALL featurestore.sync('users');
+SELECT feature, item, value FROM unnest('{mean,items}'::text[]) AS feature, featurestore.explain_feature(feature, '{"user_id": 1}') WHERE item ~ 'status|served';
+SELECT featurestore.create_feature_spec('growing', ARRAY[featurestore.feature('{mean,amount_sum_lifetime}'), featurestore.feature('{items}')]);
+CREATE FUNCTION statuses(user_id int) RETURNS text LANGUAGE sql AS $$
+SELECT string_agg(concat_ws(' ', key, j -> 'values' ->> key, value ->> 'status'), ', ' ORDER BY key)
+FROM featurestore.feature_lookup_json('growing', jsonb_build_object('user_id', user_id), metadata => true) AS j, jsonb_each(j -> 'status') $$;
+SELECT statuses(1), statuses(77);
+-- only what was added is filled; what was there stays as of its time, which is that of the table
+CREATE TABLE filled AS SELECT applied_to FROM featurestore.publication_position WHERE relation = 'users'::regclass;
+INSERT INTO payments VALUES (1, 'd', '2024-03-04', 1000, 3), (9, 'd', '2024-03-04', 1000, 3);
 SET client_min_messages = warning;
 SELECT featurestore.materialize_features('{week,mean,items}', 'users');
+RESET client_min_messages;
+SELECT * FROM changed WHERE relation = 'users';
+SELECT p.applied_to = f.applied_to AS unchanged FROM featurestore.publication_position p, filled f WHERE relation = 'users'::regclass;
+SELECT user_id, amount_sum_lifetime, mean, items FROM users_values ORDER BY user_id;
+SELECT statuses(1), statuses(9), statuses(77);
+CALL featurestore.sync('users');
+SELECT user_id, amount_sum_lifetime, mean, items FROM users_values ORDER BY user_id;
+DELETE FROM payments WHERE amount = 1000;
+CALL featurestore.sync('users');
+-- a column of the name of one that was filled before is not
+SET client_min_messages = warning;
+BEGIN;
+SELECT featurestore.drop_feature('items', cascade => true);
+SELECT featurestore.register_feature('items', 'payments', '{user_id}', 'ts', 'histogram', 'kind');
+SELECT featurestore.materialize_features('{items}', 'users', wait => false);
+SELECT name FROM columns('users') WHERE name ~ 'kind';
+SELECT featurestore.create_feature_spec('growing', ARRAY[featurestore.feature('{mean,amount_sum_lifetime}'), featurestore.feature('{items}')]);
+SELECT statuses(1);
+ROLLBACK;
+SELECT featurestore.drop_feature_spec('growing');
 RESET client_min_messages;
 SELECT name FROM columns('users');
 SELECT name FROM columns('users_values');

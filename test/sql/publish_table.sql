@@ -539,7 +539,7 @@ CALL featurestore.sync('publish.users_online');
 \echo :SQLSTATE
 SELECT featurestore.unpublish_table('publish.users_online');
 \echo :SQLSTATE
-SELECT featurestore._merge('publish.users_online');
+SELECT featurestore._merge('publish.users_online', false);
 \echo :SQLSTATE
 SET ROLE regress_publisher;
 SELECT featurestore.publish_table('publish.secrets', 'serve.t', features => '{open}', filter => 'open > 0');
