@@ -173,14 +173,8 @@ extreme_image(const Extreme *extreme)
 }
 
 static void
-set_extreme(Extreme *extreme, Image image)
+set_long_extreme(Extreme *extreme, Image image)
 {
-	extreme->size = image.size;
-	if (image.size <= VALUE_MAX_FIXED && extreme->memory == NULL)
-	{
-		memcpy(extreme->fixed, image.data, image.size);
-		return;
-	}
 	if (extreme->capacity < image.size)
 	{
 		if (extreme->memory)
@@ -189,6 +183,18 @@ set_extreme(Extreme *extreme, Image image)
 		extreme->memory = palloc(image.size);
 	}
 	memcpy(extreme->memory, image.data, image.size);
+}
+
+static inline void
+set_extreme(Extreme *extreme, Image image)
+{
+	extreme->size = image.size;
+	if (image.size > VALUE_MAX_FIXED || extreme->memory != NULL)
+		set_long_extreme(extreme, image);
+	else if (image.size == sizeof(uint64))
+		memcpy(extreme->fixed, image.data, sizeof(uint64));
+	else
+		memcpy(extreme->fixed, image.data, image.size);
 }
 
 /* Takes an image as minimum or maximum, whichever it is. */
@@ -232,20 +238,42 @@ static inline void
 note_integer(BasicAccumulator *acc, const FamilySpec *spec, Image image, int64 value)
 {
 	/* What equals an integer has its image */
-	if (unlikely(acc->count == 0 || value < acc->between.integers[0] ||
-				 value > acc->between.integers[1]))
+	if (unlikely(acc->count == 0))
 		note_extremes(acc, spec, image);
+	else if (value < acc->between.integers[0])
+	{
+		set_extreme(&acc->min, image);
+		acc->between.integers[0] = value;
+	}
+	else if (value > acc->between.integers[1])
+	{
+		set_extreme(&acc->max, image);
+		acc->between.integers[1] = value;
+	}
 }
 
 static inline void
 note_float(BasicAccumulator *acc, const FamilySpec *spec, Image image, double value)
 {
-	if (unlikely(!(value > acc->between.floats[0] && value < acc->between.floats[1])))
+	if (likely(value > acc->between.floats[0] && value < acc->between.floats[1]))
+		return;
+	/* NaNs, infinities and what equals an extreme take the long way */
+	if (acc->count > 0 && value < acc->between.floats[0])
+	{
+		set_extreme(&acc->min, image);
+		acc->between.floats[0] = value;
+	}
+	else if (acc->count > 0 && value > acc->between.floats[1])
+	{
+		set_extreme(&acc->max, image);
+		acc->between.floats[1] = value;
+	}
+	else
 		note_extremes(acc, spec, image);
 }
 
 /* Takes note of a partial's minimum or maximum. */
-static void
+static inline void
 note_image(BasicAccumulator *acc, const FamilySpec *spec, Image image)
 {
 	if (acc->kind == SUM_INTEGERS)
@@ -427,7 +455,7 @@ write_image(const ValueType *type, Image image, Writer *writer)
 	write_bytes(writer, image.data, image.size);
 }
 
-static Image
+static inline Image
 read_image(const ValueType *type, Reader *reader)
 {
 	uint64		size = type->size < 0 ? read_varint(reader) : (uint64) type->size;

@@ -9,6 +9,7 @@
 #ifndef FEATURESTORE_BYTES_H
 #define FEATURESTORE_BYTES_H
 
+#include "fmgr.h"
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
@@ -65,6 +66,43 @@ load_uint64(const char *bytes)
 #ifdef WORDS_BIGENDIAN
 	value = pg_bswap64(value);
 #endif
+	return value;
+}
+
+/* Numbers of 1 to 8 bytes. */
+static inline uint64
+load_unsigned(const char *bytes, int size)
+{
+	uint64		value = 0;
+
+	if (size == 8)
+		return load_uint64(bytes);
+	for (int i = 0; i < size; i++)
+		value |= (uint64) (uint8) bytes[i] << (8 * i);
+	return value;
+}
+
+static inline int64
+load_signed(const char *bytes, int size)
+{
+	int			unused_bits = 64 - 8 * size;
+
+	return (int64) (load_unsigned(bytes, size) << unused_bits) >> unused_bits;
+}
+
+static inline float4
+load_float4(const char *bytes)
+{
+	return DatumGetFloat4(Int32GetDatum((int32) load_signed(bytes, 4)));
+}
+
+static inline float8
+load_float8(const char *bytes)
+{
+	uint64		bits = load_uint64(bytes);
+	float8		value;
+
+	memcpy(&value, &bits, sizeof(value));
 	return value;
 }
 

@@ -11,7 +11,7 @@
 
 #include "miscadmin.h"
 
-#include "window/state.h"
+#include "window/tiles.h"
 #include "compat.h"
 
 typedef enum PieceKind

@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "window/state.h"
+#include "window/tiles.h"
 #include "compat.h"
 
 /* Tiles and accumulators up to this are kept on the stack. */

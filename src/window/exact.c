@@ -6,7 +6,8 @@
  * added to the limb it belongs to.  Nothing is carried then, since limbs have
  * room for it; carrying waits until a limb might overflow, or until the value
  * is asked for, when it is done on a copy.  So sums of equal value can differ
- * in their limbs, never in what is written or returned.
+ * in their limbs, and in what is near and what is in limbs, never in what is
+ * written or returned.
  */
 #include "postgres.h"
 
@@ -14,13 +15,12 @@
 
 #include "window/exact.h"
 
-/* Binary digits of a double on either side of the point, and of a count. */
-#define DOUBLE_FRACTION_BITS 1074
+/* Binary digits of a double before the point, and of a count. */
 #define DOUBLE_WHOLE_BITS 1024
 #define COUNT_BITS 64
 
 /* Limbs before the binary point, and after it those for valid sums. */
-#define FRACTION_LIMBS(power) (((power) * DOUBLE_FRACTION_BITS + 31) / 32)
+#define FRACTION_LIMBS(power) (((power) * EXACT_FRACTION_BITS + 31) / 32)
 #define WHOLE_LIMBS(power) (((power) * DOUBLE_WHOLE_BITS + COUNT_BITS + 31) / 32)
 
 /*
@@ -50,6 +50,9 @@ exact_init(Exact *sum, int power)
 	sum->low = 0;
 	sum->high = 0;
 	sum->pending = 0;
+	sum->near_exponent = 0;
+	sum->near_additions = 0;
+	sum->near_sum = 0;
 }
 
 static void
@@ -132,6 +135,31 @@ add_parts(Exact *sum, const uint32 *parts, int nparts, int shift, bool negative)
 	}
 }
 
+/* Zeros at the low end go first: a sum of integers touches no limb of fractions. */
+void
+exact_settle(Exact *sum)
+{
+	bool		negative = sum->near_sum < 0;
+	uint128		magnitude = negative ? -(uint128) sum->near_sum : (uint128) sum->near_sum;
+	int			shift = sum->near_exponent - EXACT_LEAST_EXPONENT;
+	uint32		parts[4];
+	int			nparts = 0;
+
+	while (magnitude != 0 && !(magnitude & 1))
+	{
+		int			zeros = (uint64) magnitude == 0 ? 64 : pg_rightmost_one_pos64((uint64) magnitude);
+
+		magnitude >>= zeros;
+		shift += zeros;
+	}
+	for (; magnitude != 0; magnitude >>= 32)
+		parts[nparts++] = (uint32) magnitude;
+	if (nparts > 0)
+		add_parts(sum, parts, nparts, shift, negative);
+	sum->near_sum = 0;
+	sum->near_additions = 0;
+}
+
 /* parts *= factor; gives how many there are then. */
 static int
 multiply_parts(uint32 *parts, int nparts, uint64 factor)
@@ -176,42 +204,41 @@ add_power(Exact *sum, uint64 magnitude, int exponent, bool negative, int64 n)
 }
 
 void
-exact_add_double(Exact *sum, double x, int64 n)
+exact_add_far(Exact *sum, double x, int64 n)
 {
-	uint64		bits;
 	uint64		magnitude;
 	int			exponent;
 
-	memcpy(&bits, &x, sizeof(bits));
-	magnitude = bits & UINT64CONST(0x000FFFFFFFFFFFFF);
-	exponent = (int) (bits >> 52) & 0x7FF;
-	Assert(exponent != 0x7FF);
-	if (likely(exponent != 0))
-		magnitude |= UINT64CONST(0x0010000000000000);
-	else if (magnitude == 0)
-		return;
-	else
-		exponent = 1;
-	add_power(sum, magnitude, exponent - 1 - DOUBLE_FRACTION_BITS, (bits >> 63) != 0, n);
+	exact_parts(x, &magnitude, &exponent);
+	add_power(sum, magnitude, exponent, x < 0, n);
 }
 
 void
 exact_add_int64(Exact *sum, int64 x, int64 n)
 {
-	if (x != 0)
-		add_power(sum, x < 0 ? -(uint64) x : (uint64) x, 0, x < 0, n);
+	if (x == 0 || (sum->power == 1 && n == 1 && exact_add_near(sum, x, 0)))
+		return;
+	add_power(sum, x < 0 ? -(uint64) x : (uint64) x, 0, x < 0, n);
 }
 
-void
-exact_add(Exact *sum, const Exact *other, int sign)
+/* A sum of power 1. */
+typedef union Copy
 {
-	Assert(sum->power == other->power);
-	if (other->low == other->high)
-		return;
-	count_pending(sum, other->pending);
-	touch(sum, other->low, other->high);
-	for (int i = other->low; i < other->high; i++)
-		sum->limbs[i] += sign < 0 ? -other->limbs[i] : other->limbs[i];
+	Exact		sum;
+	char		room[offsetof(Exact, limbs) + EXACT_LIMBS(1) * sizeof(int64)];
+} Copy;
+
+/* The same sum with nothing near: itself, or a copy. */
+static const Exact *
+settled(const Exact *sum, Copy *copy)
+{
+	if (sum->near_additions == 0)
+		return sum;
+	memcpy(copy, sum, offsetof(Exact, limbs));
+	memcpy(copy->sum.limbs + sum->low, sum->limbs + sum->low,
+		   (sum->high - sum->low) * sizeof(int64));
+	exact_settle(&copy->sum);
+	return &copy->sum;
 }
 
 /*
@@ -239,7 +266,9 @@ static Big
 magnitude_in(const Exact *sum, uint32 *limbs)
 {
 	Big			result = {.limbs = limbs};
+	Copy		copy;
 
+	sum = settled(sum, &copy);
 	result.negative = carried_limbs(sum, limbs) < 0;
 	result.size = sum->high - sum->low + 1;
 	result.exponent = sum->low - FRACTION_LIMBS(sum->power);
@@ -260,15 +289,12 @@ magnitude_in(const Exact *sum, uint32 *limbs)
 Big
 exact_big(const Exact *sum)
 {
-	return magnitude_in(sum, palloc((sum->high - sum->low + 1) * sizeof(uint32)));
-}
-
-bool
-exact_is_zero(const Exact *sum)
-{
 	uint32		limbs[EXACT_MAX_LIMBS + 1];
+	Big			result = magnitude_in(sum, limbs);
 
-	return magnitude_in(sum, limbs).size == 0;
+	result.limbs = palloc(Max(result.size, 1) * sizeof(uint32));
+	memcpy(result.limbs, limbs, result.size * sizeof(uint32));
+	return result;
 }
 
 double
@@ -276,6 +302,9 @@ exact_float8(const Exact *sum)
 {
 	uint32		limbs[EXACT_MAX_LIMBS + 1];
 
+	/* Where the result is no denormal and not beyond range the conversion rounds, once */
+	if (sum->low == sum->high && abs(sum->near_exponent) < 800)
+		return ldexp((double) sum->near_sum, sum->near_exponent);
 	return big_float8(magnitude_in(sum, limbs));
 }
 
@@ -300,9 +329,13 @@ exact_write(const Exact *sum, Writer *writer)
 {
 	uint32		limbs[EXACT_MAX_LIMBS + 1];
 	char		bytes[sizeof(limbs)];
-	char		sign = (char) carried_limbs(sum, limbs);
+	char		sign;
 	int			first = 0;
 	int			end = 0;
+	Copy		copy;
+
+	sum = settled(sum, &copy);
+	sign = (char) carried_limbs(sum, limbs);
 
 	for (int i = 0; i <= sum->high - sum->low; i++)
 	{
@@ -337,8 +370,18 @@ exact_merge(Exact *sum, Reader *reader)
 
 	if (size == 0)
 		return;
-	position = (int) unzigzag(read_varint(reader)) + 4 * FRACTION_LIMBS(sum->power);
+	position = (int) unzigzag(read_varint(reader));
 	bytes = read_bytes(reader, size);
+	if (sum->power == 1 && size <= sizeof(int64))
+	{
+		int			unused_bits = 64 - 8 * (int) size;
+		bool		is_last = (Size) (reader->end - bytes) < sizeof(int64);
+		uint64		loaded = is_last ? load_unsigned(bytes, (int) size) : load_uint64(bytes);
+
+		if (exact_add_near(sum, (int64) (loaded << unused_bits) >> unused_bits, 8 * position))
+			return;
+	}
+	position += 4 * FRACTION_LIMBS(sum->power);
 	shift = 8 * (position & 3);
 	limb = sum->limbs + (position >> 2);
 	count_pending(sum, 2);

@@ -30,11 +30,11 @@ special_write(const SpecialCounts *specials, Writer *writer)
 }
 
 uint64
-special_merge(SpecialCounts *specials, uint8 flags, Reader *reader)
+special_merge_counts(SpecialCounts *specials, uint8 flags, Reader *reader)
 {
 	uint64		not_finite = 0;
 
-	for (int i = 0; i < NSPECIALS && flags != 0; i++)
+	for (int i = 0; i < NSPECIALS; i++)
 	{
 		if (flags & SPECIAL_FLAG(i))
 		{

@@ -37,7 +37,13 @@ extern uint8 special_flags(const SpecialCounts *specials);
 extern void special_write(const SpecialCounts *specials, Writer *writer);
 
 /* Adds the counts that flags say there are; gives how many values are not finite. */
-extern uint64 special_merge(SpecialCounts *specials, uint8 flags, Reader *reader);
+extern uint64 special_merge_counts(SpecialCounts *specials, uint8 flags, Reader *reader);
+
+static inline uint64
+special_merge(SpecialCounts *specials, uint8 flags, Reader *reader)
+{
+	return likely(flags == 0) ? 0 : special_merge_counts(specials, flags, reader);
+}
 
 /*
  * Reads the counts, of no more events than these; false if write cannot have

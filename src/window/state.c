@@ -8,10 +8,9 @@
  */
 #include "postgres.h"
 
-#include "common/int.h"
 #include "miscadmin.h"
 
-#include "window/state.h"
+#include "window/tiles.h"
 #include "compat.h"
 
 /* Version, flags, size of the spec. */
@@ -97,135 +96,6 @@ empty_state(StateSpec *spec)
 	write_uint64(&writer, (uint64) PG_INT64_MIN);
 	SET_VARSIZE(writer.data, writer.size);
 	return (struct varlena *) writer.data;
-}
-
-void
-begin_tiles(TileReader *tiles, const StateSpec *spec, const char *data, Size size)
-{
-	tiles->spec = spec;
-	tiles->reader = reader_over(data, size);
-	tiles->level = spec->nlevels + 1;
-	tiles->left = 0;
-	if (spec->keeps_expired && size > 0)
-	{
-		uint8		has_expired = read_byte(&tiles->reader);
-
-		tiles->left = has_expired;
-		tiles->reader.failed |= has_expired > 1;
-	}
-}
-
-/* Start of the tile with an index; fails where that is no time. */
-static inline bool
-tile_start(const TileReader *tiles, int64 *start)
-{
-	const StateLevel *level;
-
-	if (tiles->level == 0)
-		*start = tiles->index;
-	else
-	{
-		level = &tiles->spec->levels[tiles->level - 1];
-		if (unlikely(pg_mul_s64_overflow(tiles->index, level->width, start) ||
-					 pg_add_s64_overflow(*start, level->offset - UNIX_EPOCH_USECS, start)))
-		{
-			/* Days before the last one the distance from 1970 is no int64, yet the time is */
-			__int128	at = (__int128) tiles->index * level->width + level->offset - UNIX_EPOCH_USECS;
-
-			*start = (int64) at;
-			if (*start != at)
-				return false;
-		}
-	}
-	return *start != PG_INT64_MIN;
-}
-
-/* Finds where the next tile starts, from its index. */
-static inline bool
-next_start(TileReader *tiles, Tile *tile)
-{
-	if (tiles->level > tiles->spec->nlevels)
-	{
-		tile->level = LEVEL_EXPIRED;
-		tile->start = PG_INT64_MIN;
-		return true;
-	}
-	if (tiles->is_first)
-		tiles->index = unzigzag(read_varint(&tiles->reader));
-	else
-	{
-		uint64		distance = read_varint(&tiles->reader);
-
-		if (distance == 0 || distance > PG_INT64_MAX ||
-			pg_add_s64_overflow(tiles->index, (int64) distance, &tiles->index))
-			return false;
-	}
-	tiles->is_first = false;
-	tile->level = tiles->level;
-	return tile_start(tiles, &tile->start);
-}
-
-/* Skips the images of a verbatim tile. */
-static inline void
-skip_images(const ValueType *type, Reader *reader, uint32 n)
-{
-	if (type->size >= 0)
-		read_bytes(reader, (Size) n * type->size);
-	else
-	{
-		for (uint32 i = 0; i < n; i++)
-			read_bytes(reader, read_varint(reader));
-	}
-}
-
-bool
-next_tile(TileReader *tiles, Tile *tile)
-{
-	Reader	   *reader = &tiles->reader;
-	uint64		n;
-
-	while (tiles->left == 0)
-	{
-		if (tiles->level == 0 || reader->at == reader->end)
-			return false;
-		tiles->level--;
-		tiles->left = read_varint(reader);
-		tiles->is_first = true;
-	}
-	tiles->left--;
-	n = next_start(tiles, tile) ? read_varint(reader) : PG_UINT64_MAX;
-	if (reader->failed || n > tiles->spec->verbatim)
-	{
-		reader->failed = true;
-		return false;
-	}
-
-	tile->nverbatim = (uint32) n;
-	if (n == 0)
-	{
-		tile->size = read_varint(reader);
-		tile->data = read_bytes(reader, tile->size);
-	}
-	else
-	{
-		tile->data = reader->at;
-		skip_images(tiles->spec->family.type, reader, tile->nverbatim);
-		tile->size = reader->at - tile->data;
-	}
-	return !reader->failed;
-}
-
-Image
-read_image(const ValueType *type, Reader *reader)
-{
-	uint64		size = type->size >= 0 ? (uint64) type->size : read_varint(reader);
-	Image		image;
-
-	image.size = (uint32) Min(size, MaxAllocSize);
-	image.data = read_bytes(reader, image.size);
-	if (!image.data)
-		image.size = 0;
-	return image;
 }
 
 void

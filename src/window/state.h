@@ -40,6 +40,7 @@
  *
  *		spec.c		what a state is made for; levels and thresholds
  *		state.c		reading, validating and composing the bytes
+ *		tiles.h		reading tiles, which every evaluation does
  *		compose.c	events and tiles -> canonical tiles
  *		evaluate.c	functions over windows at T
  *		aggregate.c	the SQL aggregates
@@ -104,27 +105,6 @@ typedef struct StateView
 /* Level of the tile that holds what has expired. */
 #define LEVEL_EXPIRED PG_INT32_MAX
 
-/* One tile, as read. */
-typedef struct Tile
-{
-	int64		start;			/* PG_INT64_MIN: expired */
-	int			level;
-	uint32		nverbatim;		/* 0: data is a partial */
-	const char *data;
-	Size		size;
-} Tile;
-
-/* Walks over the tiles of a state from the oldest to the newest. */
-typedef struct TileReader
-{
-	const StateSpec *spec;
-	Reader		reader;
-	int			level;
-	uint64		left;			/* tiles of this level that were not read yet */
-	bool		is_first;		/* of its level */
-	int64		index;			/* of the tile read last */
-} TileReader;
-
 /* Where edges can be, given a watermark. */
 typedef struct Horizon
 {
@@ -162,12 +142,6 @@ extern bool is_too_old(const StateSpec *spec, int64 watermark, int64 at);
 /* Finds the parts of a state, detoasted; raises XX001 if it is damaged. */
 extern void state_view(struct varlena *state, StateView *view);
 
-/* Starts to walk over tiles; next_tile gives false at the end, or if they are damaged. */
-extern void begin_tiles(TileReader *tiles, const StateSpec *spec, const char *data, Size size);
-extern bool next_tile(TileReader *tiles, Tile *tile);
-
-/* The next image of a verbatim tile or of raw events. */
-extern Image read_image(const ValueType *type, Reader *reader);
 extern void write_image(const ValueType *type, Writer *writer, Image image);
 
 /* Raises XX001: a state that was stored is not one. */

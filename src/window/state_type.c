@@ -17,7 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "window/state.h"
+#include "window/tiles.h"
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(window_state_in);

@@ -80,26 +80,6 @@ value_type_by_oid(Oid type)
 }
 
 /* Little-endian numbers of 1, 2, 4 or 8 bytes. */
-static inline uint64
-load_unsigned(const char *bytes, int size)
-{
-	uint64		value = 0;
-
-	if (size == 8)
-		return load_uint64(bytes);
-	for (int i = 0; i < size; i++)
-		value |= (uint64) (uint8) bytes[i] << (8 * i);
-	return value;
-}
-
-static inline int64
-load_signed(const char *bytes, int size)
-{
-	int			unused_bits = 64 - 8 * size;
-
-	return (int64) (load_unsigned(bytes, size) << unused_bits) >> unused_bits;
-}
-
 static inline void
 store_number(char *bytes, uint64 value, int size)
 {
@@ -110,22 +90,6 @@ store_number(char *bytes, uint64 value, int size)
 		for (int i = 0; i < size; i++)
 			bytes[i] = (char) (value >> (8 * i));
 	}
-}
-
-static inline float4
-load_float4(const char *bytes)
-{
-	return DatumGetFloat4(Int32GetDatum((int32) load_signed(bytes, 4)));
-}
-
-static inline float8
-load_float8(const char *bytes)
-{
-	uint64		bits = load_uint64(bytes);
-	float8		value;
-
-	memcpy(&value, &bits, sizeof(value));
-	return value;
 }
 
 /*
@@ -693,7 +657,7 @@ numeric_float8_value(Image image)
 }
 
 double
-value_float8(const ValueType *type, Image image)
+value_float8_of(const ValueType *type, Image image)
 {
 	Assert(type->is_number);
 	switch (type->code)

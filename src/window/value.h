@@ -18,6 +18,8 @@
 
 #include "fmgr.h"
 
+#include "window/bytes.h"
+
 /* Codes as stored; a number is never given another meaning. */
 typedef enum ValueCode
 {
@@ -97,7 +99,13 @@ extern uint64 value_hash(const ValueType *type, Image image);
 extern bool value_is_valid(const ValueType *type, Image image);
 
 /* An integer or float as float8; numeric rounds to the nearest. */
-extern double value_float8(const ValueType *type, Image image);
+extern double value_float8_of(const ValueType *type, Image image);
+
+static inline double
+value_float8(const ValueType *type, Image image)
+{
+	return likely(type->code == VALUE_FLOAT8) ? load_float8(image.data) : value_float8_of(type, image);
+}
 
 /* An integer's value. */
 extern int64 value_int64(const ValueType *type, Image image);
