@@ -159,3 +159,32 @@ SET intervalstyle = 'sql_standard';
 SET extra_float_digits = 0;
 SELECT state FROM state WHERE name = 'slack 0';
 SELECT count(*) AS states, count(*) FILTER (WHERE state::text::window_state::text = state::text AND _window_state_send(state::text::window_state) = _window_state_send(state)) AS read_back FROM state;
+
+-- Exact sums of floats, however far apart they are and however many: those near
+-- the first one, those that are not, and as many as make what is near overflow.
+-- The oracle is numeric, rounded once
+CREATE TEMP TABLE far AS
+	SELECT kind, i, CASE kind WHEN 'near' THEN (i % 1000) / 8.0 - 60 WHEN 'many' THEN 1e15 + i * 0.1
+		WHEN 'far apart' THEN (1 + i * 0.37) * '10'::float8 ^ (i * 7919 % 600 - 300) * (1 - i % 2 * 2)
+		WHEN 'denormal' THEN '5e-324'::float8 * (i % 97) WHEN 'huge' THEN 1e305 * (i % 7 - 3)
+		WHEN 'cancels' THEN '1e200'::float8 * (1 - i % 2 * 2) + CASE WHEN i = 7 THEN 1e190 ELSE 0 END
+		WHEN 'small first' THEN '1e-20'::float8 * i ^ 12 END::float8 AS v
+	FROM unnest('{near,many,far apart,denormal,huge,cancels,small first}'::text[]) AS kind, generate_series(1, 80000) AS i WHERE kind = 'many' OR i <= 1000;
+CREATE FUNCTION pg_temp.exact_numeric(v float8) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
+	SELECT (CASE WHEN bits < 0 THEN -1 ELSE 1 END) * mantissa
+		* CASE WHEN e >= 0 THEN trunc(2::numeric ^ e) ELSE trunc(5::numeric ^ -e) * ('1e' || e)::numeric END
+	FROM (SELECT ('x' || encode(float8send(v), 'hex'))::bit(64)::bigint AS bits) AS b,
+		LATERAL (SELECT (bits >> 52 & 2047)::int AS biased) AS x,
+		LATERAL (SELECT (bits & 4503599627370495) + CASE WHEN biased > 0 THEN 4503599627370496 ELSE 0 END AS mantissa, greatest(biased, 1) - 1075 AS e) AS p $$;
+WITH sums AS (
+	SELECT kind, count(*), accumulate(agg_state('sum', 'float8'), '2024-01-01', v ORDER BY i) AS forward,
+		accumulate(agg_state('sum', 'float8'), '2024-01-01', v ORDER BY i DESC) AS backward,
+		sum(pg_temp.exact_numeric(v)) AS oracle FROM far GROUP BY kind
+), parts AS (
+	SELECT kind, accumulate(agg_state('sum', 'float8'), '2024-01-01', v) AS state FROM far GROUP BY kind, i::bigint * i % 13
+), merged AS (
+	SELECT kind, rollup(state) AS state FROM parts GROUP BY kind
+)
+SELECT kind, count, agg_value(forward, 'sum', NULL::float8) = oracle::float8 AS sum, agg_value(merged.state, 'sum', NULL::float8) = oracle::float8 AS of_parts,
+	_agg_state_send(forward) = _agg_state_send(backward) AS backward, _agg_state_send(forward) = _agg_state_send(merged.state) AS merged
+FROM sums JOIN merged USING (kind) ORDER BY kind COLLATE "C";
