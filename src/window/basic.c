@@ -197,8 +197,8 @@ set_extreme(Extreme *extreme, Image image)
 		memcpy(extreme->fixed, image.data, image.size);
 }
 
-/* Takes an image as minimum or maximum, whichever it is. */
-static void
+/* Takes an image as minimum or maximum, whichever it is.  Rare, so that it is not to burden what is not. */
+static pg_noinline void
 note_extremes(BasicAccumulator *acc, const FamilySpec *spec, Image image)
 {
 	if (acc->count == 0)
@@ -317,22 +317,13 @@ add_interval(BasicAccumulator *acc, Image image, int128 n)
 	return special;
 }
 
-static void
-basic_add(void *accumulator, const FamilySpec *spec, int64 ts, Image value, uint64 n)
+/* Adds a value that is no float. */
+static pg_noinline void
+add_other(BasicAccumulator *acc, const FamilySpec *spec, Image value, uint64 n)
 {
-	BasicAccumulator *acc = accumulator;
 	SpecialValue special = SPECIAL_NONE;
 
-	if (acc->kind == SUM_FLOATS)
-	{
-		double		x = value_float8(spec->type, value);
-
-		note_float(acc, spec, value, x);
-		special = special_of_float8(x);
-		if (likely(special == SPECIAL_NONE))
-			exact_add_double(float_sum(acc), x, (int64) n);
-	}
-	else if (acc->kind == SUM_INTEGERS)
+	if (acc->kind == SUM_INTEGERS)
 	{
 		int64		x = value_int64(spec->type, value);
 
@@ -353,6 +344,26 @@ basic_add(void *accumulator, const FamilySpec *spec, int64 ts, Image value, uint
 	}
 	if (special != SPECIAL_NONE)
 		acc->specials.counts[special] += n;
+}
+
+static void
+basic_add(void *accumulator, const FamilySpec *spec, int64 ts, Image value, uint64 n)
+{
+	BasicAccumulator *acc = accumulator;
+
+	if (acc->kind == SUM_FLOATS)
+	{
+		double		x = value_float8(spec->type, value);
+		SpecialValue special = special_of_float8(x);
+
+		note_float(acc, spec, value, x);
+		if (likely(special == SPECIAL_NONE))
+			exact_add_double(float_sum(acc), x, (int64) n);
+		else
+			acc->specials.counts[special] += n;
+	}
+	else
+		add_other(acc, spec, value, n);
 	acc->count += n;
 }
 
