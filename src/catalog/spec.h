@@ -121,6 +121,7 @@ typedef struct Spec
 	SpecItem   *items;
 	List	   *functions;		/* that expressions call */
 	Oid			user;			/* was last found to have the right to call them */
+	bool		is_for_user;	/* planning put what only this user may call in their place */
 	bool		has_expressions;
 	bool		has_late_expressions;
 

@@ -76,6 +76,21 @@ invalidate_all(Datum arg, int cacheid, uint32 hashvalue)
 	invalidate_relation(arg, InvalidOid);
 }
 
+/* Syscache callback: a role or a membership changed, and with it the rights to call functions. */
+static void
+doubt_users(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	SpecCacheEntry *entry;
+
+	hash_seq_init(&status, spec_cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->spec)
+			entry->spec->user = InvalidOid;
+	}
+}
+
 /* At the end of a transaction nobody uses replaced entries any more. */
 static void
 free_dead_specs(XactEvent event, void *arg)
@@ -107,6 +122,8 @@ spec_cache_init(void)
 	CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_all, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, invalidate_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, doubt_users, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, doubt_users, (Datum) 0);
 	RegisterXactCallback(free_dead_specs, NULL);
 }
 
@@ -123,7 +140,8 @@ bury(Spec *spec)
 /*
  * Checks that the user may call the functions of a spec's expressions, when
  * that is another than last time: what is cached of expressions has been
- * checked for the user it was made for.  A revoked right invalidates the spec.
+ * checked for the user it was made for.  A revoked right invalidates the spec,
+ * and a change of roles makes the user another.
  */
 static void
 check_functions(Spec *spec)
@@ -171,7 +189,8 @@ spec_for_type(Oid type)
 	uint64		before;
 	bool		found;
 
-	if (entry && entry->spec && entry->spec->is_valid)
+	if (entry && entry->spec && entry->spec->is_valid &&
+		!(entry->spec->is_for_user && entry->spec->user != GetUserId()))
 	{
 		check_functions(entry->spec);
 		return entry->spec;

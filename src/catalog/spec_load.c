@@ -34,6 +34,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "catalog/json_values.h"
 #include "catalog/spec.h"
 #include "compat.h"
 
@@ -77,7 +78,7 @@ read_level(Spec *spec, Query *query)
 			malformed_view(spec);
 		rti = ((RangeTblRef *) item)->rtindex;
 		rte = rt_fetch(rti, query->rtable);
-		if (rte->rtekind == RTE_SUBQUERY && !level.below)
+		if (rte->rtekind == RTE_SUBQUERY && !rte->lateral && !level.below)
 		{
 			level.below = rte->subquery;
 			level.below_rti = rti;
@@ -91,73 +92,6 @@ read_level(Spec *spec, Query *query)
 			malformed_view(spec);
 	}
 	return level;
-}
-
-/*
- * The value of a key of a json object, or NULL if absent or null, or if there
- * is no object: the owner of a view can store any json for it.
- */
-static JsonbValue *
-json_get(JsonbContainer *object, const char *key)
-{
-	JsonbValue *value = NULL;
-
-	if (object && JsonContainerIsObject(object))
-		value = getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
-	return value && value->type != jbvNull ? value : NULL;
-}
-
-/* A string of a json object, or NULL. */
-static char *
-json_get_string(JsonbContainer *object, const char *key)
-{
-	JsonbValue *value = json_get(object, key);
-
-	if (!value || value->type != jbvString)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
-/* An integer of a json object, or the value given if absent. */
-static int64
-json_get_int(JsonbContainer *object, const char *key, int64 absent)
-{
-	JsonbValue *value = json_get(object, key);
-
-	if (!value || value->type != jbvNumeric)
-		return absent;
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
-}
-
-/* The container under a key of a json object, or NULL. */
-static JsonbContainer *
-json_get_container(JsonbContainer *object, const char *key)
-{
-	JsonbValue *value = json_get(object, key);
-
-	return value && value->type == jbvBinary ? value->val.binary.data : NULL;
-}
-
-/* Is name an element of the json array? */
-static bool
-json_array_has(JsonbContainer *array, const char *name)
-{
-	JsonbValue	value = {.type = jbvString};
-
-	value.val.string.val = (char *) name;
-	value.val.string.len = strlen(name);
-	return array && JsonContainerIsArray(array) &&
-		findJsonbValueFromContainer(array, JB_FARRAY, &value) != NULL;
-}
-
-/* Element n of a json array that is an object, or NULL. */
-static JsonbContainer *
-json_array_object(JsonbContainer *array, int n)
-{
-	JsonbValue *value = getIthJsonbValueFromContainer(array, n);
-
-	return value && value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) ?
-		value->val.binary.data : NULL;
 }
 
 /* Interval in microseconds; months never get into the catalog. */
@@ -201,6 +135,21 @@ is_as_of(Spec *spec, Level *level, Node *node)
 	return var && var->varno == level->below_rti && var->varattno == spec->nargs + 1;
 }
 
+/* Is this a column of the level's table? */
+static bool
+is_table_column(Level *level, Var *var)
+{
+	return var && var->varno == level->table_rti && var->varlevelsup == 0 && var->varattno > 0;
+}
+
+/* Is this a working column that comes before those of the item? */
+static bool
+is_working_column(SpecItem *item, Level *level, Var *var)
+{
+	return var && var->varno == level->below_rti && var->varlevelsup == 0 &&
+		var->varattno > 0 && var->varattno <= item->first_column;
+}
+
 /* A key the parser converts, to find an operator, cannot be probed by. */
 static void
 refuse_conversion(Spec *spec, SpecItem *item, Level *level, OpExpr *op)
@@ -210,8 +159,7 @@ refuse_conversion(Spec *spec, SpecItem *item, Level *level, OpExpr *op)
 	Var		   *left = list_length(lefts) == 1 ? linitial(lefts) : NULL;
 	Var		   *right = list_length(rights) == 1 ? linitial(rights) : NULL;
 
-	if (!left || left->varno != level->table_rti || left->varattno <= 0 ||
-		!right || right->varno != level->below_rti)
+	if (!is_table_column(level, left) || !is_working_column(item, level, right))
 		malformed_view(spec);
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -245,20 +193,18 @@ load_conditions(Spec *spec, SpecItem *item, Level *level)
 			malformed_view(spec);
 		left = plain_var(linitial(op->args));
 		right = plain_var(lsecond(op->args));
-		if (left && is_as_of(spec, level, lsecond(op->args)))
+		if (is_table_column(level, left) && is_as_of(spec, level, lsecond(op->args)))
 		{
 			item->time_attno = left->varattno;
 			item->time_type = left->vartype;
 		}
-		else if (left && right && right->varno == level->below_rti)
+		else if (is_table_column(level, left) && is_working_column(item, level, right))
 		{
 			item->keys[item->nkeys].attno = left->varattno;
 			item->keys[item->nkeys++].column = right->varattno - 1;
 		}
 		else
 			refuse_conversion(spec, item, level, op);
-		if (left->varno != level->table_rti || left->varattno <= 0)
-			malformed_view(spec);
 	}
 	if (item->nkeys == 0 || item->nkeys > INDEX_MAX_KEYS ||
 		(item->time_attno && item->time_type != TIMESTAMPTZOID && item->time_type != DATEOID))
@@ -505,6 +451,7 @@ load_computed(Spec *spec, SpecItem *item, Level *level)
 	/* Labels count as they are declared, and in what planning brings to light. */
 	is_mutable = contain_mutable_functions(expr);
 	item->expr = plan_expression(item, (Expr *) expr);
+	spec->is_for_user |= has_procedural_function(expr, NULL);
 	if (is_mutable || contain_mutable_functions((Node *) item->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

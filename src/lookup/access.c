@@ -215,7 +215,7 @@ check_key_types(Spec *spec, SpecItem *item, Relation rel, ItemAccess *access)
 					 errmsg("%s: key column \"%s\" is of type %s, which has no equality",
 							item->name, NameStr(attr->attname), format_type_be(attr->atttypid))));
 		if (given != wanted && is_integer_type(given) && is_integer_type(wanted))
-			access->range_checked[i] = true;
+			access->range_types[i] = wanted;
 		else if (!IsBinaryCoercible(given, wanted))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -271,7 +271,6 @@ use_index(SpecItem *item, Relation rel, Relation index, ItemAccess *access)
 		return;
 	access->is_direct = true;
 	access->index = RelationGetRelid(index);
-	access->reason = psprintf("unique index %s", quote_identifier(RelationGetRelationName(index)));
 	make_scan_keys(item, index, access);
 }
 
@@ -302,7 +301,7 @@ access_for_item(Spec *spec, SpecItem *item, Relation rel)
 	ItemAccess *access = palloc0(sizeof(ItemAccess));
 	Relation	index = choose_index(item, rel, &access->is_newest);
 
-	access->range_checked = palloc0(sizeof(bool) * item->nkeys);
+	access->range_types = palloc0(sizeof(Oid) * item->nkeys);
 	access->key_types = palloc0(sizeof(Oid) * item->nkeys);
 	access->key_lengths = palloc0(sizeof(int16) * item->nkeys);
 	access->key_byval = palloc0(sizeof(bool) * item->nkeys);

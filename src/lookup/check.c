@@ -6,6 +6,7 @@
 
 #include "access/table.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/clauses.h"
@@ -19,14 +20,33 @@
 
 PG_FUNCTION_INFO_V1(check_spec);
 
-/* Can parallel workers read this relation through an index or the planner? */
+/* Is a partition of this relation a foreign table? */
+static bool
+has_foreign_partition(Relation rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL))
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Can parallel workers read this relation through an index or the planner?
+ * Policies may call functions that must not run there, and may change.
+ */
 static bool
 relation_is_shared(Relation rel)
 {
 	char		relkind = rel->rd_rel->relkind;
 
+	if (rel->rd_rel->relrowsecurity)
+		return false;
 	return relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW ||
-		relkind == RELKIND_PARTITIONED_TABLE;
+		(relkind == RELKIND_PARTITIONED_TABLE && !has_foreign_partition(rel));
 }
 
 /* The weakest parallel label among a spec's tables and expressions. */

@@ -9,6 +9,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -40,6 +41,8 @@ put_item(Tuplestorestate *store, TupleDesc desc, ItemRun *irun)
 
 	if (irun->rel && irun->table_status != STATUS_PRESENT)
 		reason = status_name(irun->table_status);
+	else if (irun->rel && irun->is_direct)
+		reason = psprintf("unique index %s", quote_identifier(get_rel_name(irun->item->access->index)));
 	values[0] = CStringGetTextDatum(irun->item->name);
 	values[2] = CStringGetTextDatum(path_name(irun));
 	if (irun->rel)

@@ -189,14 +189,36 @@ column_with_room(JsonRequest *request, int column, int n)
 	return request->columns[column];
 }
 
+/* Which value of a request is being read. */
+typedef struct ValuePlace
+{
+	const char *name;
+	int			at;
+} ValuePlace;
+
+/* Error context callback: what input functions raise does not say of which value. */
+static void
+value_error_callback(void *arg)
+{
+	ValuePlace *place = arg;
+
+	errcontext("\"%s\" of record %d", place->name, place->at + 1);
+}
+
 /* Stores one value. */
 static void
 put_value(JsonRequest *request, int column, RequestColumn *values, int at, JsonbValue *value)
 {
 	SpecColumn *type = &request->spec->columns[column];
+	ValuePlace	place = {.name = type->name,.at = at};
+	ErrorContextCallback callback = {
+		.previous = error_context_stack,.callback = value_error_callback,.arg = &place
+	};
 
+	error_context_stack = &callback;
 	values->values[at] = datum_from_json(type, type->type, type->typmod, value,
 										 &values->nulls[at]);
+	error_context_stack = callback.previous;
 	values->given[at] = true;
 }
 

@@ -67,7 +67,7 @@ fetch_key(LookupRun *run, ItemRun *irun, int k, int row, Datum *value)
 
 	if (!row_value(run, irun->item->keys[k].column, row, value))
 		return false;
-	if (access->range_checked[k] && !integer_fits(access->key_types[k], *value))
+	if (OidIsValid(access->range_types[k]) && !integer_fits(access->range_types[k], *value))
 		return false;
 	if (access->key_lengths[k] == -1)
 		*value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(*value));

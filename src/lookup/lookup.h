@@ -77,7 +77,7 @@ typedef struct LookupRequest
 typedef struct ItemAccess
 {
 	bool		is_direct;
-	const char *reason;			/* why directly, or why not */
+	const char *reason;			/* why not directly */
 	bool		is_newest;		/* keys are a prefix; read the newest row */
 	bool		is_unique;		/* an index says that a key has one row */
 	Oid			index;
@@ -90,7 +90,7 @@ typedef struct ItemAccess
 	List	   *tiebreak;		/* columns after the time in the unique index */
 	bool		is_settled;		/* no snapshot is older than the table's file */
 
-	bool	   *range_checked;	/* per key: an integer wider than the column */
+	Oid		   *range_types;	/* per key: integer type it may be beyond, or InvalidOid */
 	Oid		   *key_types;		/* of the columns */
 	int16	   *key_lengths;
 	bool	   *key_byval;

@@ -150,6 +150,9 @@ coerce_to_base(SpecColumn *column, Coercion *coercion, Datum value)
 		case COERCE_FUNCTION:
 			if (coercion->nargs == 1)
 				return OidFunctionCall1Coll(coercion->function, column->collation, value);
+			if (coercion->nargs == 2)
+				return OidFunctionCall2Coll(coercion->function, column->collation, value,
+											Int32GetDatum(-1));
 			return OidFunctionCall3Coll(coercion->function, column->collation, value,
 										Int32GetDatum(-1), BoolGetDatum(false));
 		default:

@@ -78,7 +78,7 @@ is_older(TimestampTz as_of, TimestampTz event, int64 bound)
 
 	if (TIMESTAMP_IS_NOBEGIN(event) || TIMESTAMP_IS_NOEND(as_of))
 		return event != as_of;
-	return pg_sub_s64_overflow(as_of, event, &age) || age > bound;
+	return pg_sub_s64_overflow(as_of, event, &age) ? as_of > event : age > bound;
 }
 
 /* Opens a spec's tables; false if the spec changed meanwhile, or was dropped. */

@@ -115,6 +115,11 @@ SELECT * FROM unsafe_part(1);
 CREATE VIEW some_users AS SELECT * FROM users WHERE user_id < 2;
 SELECT create_feature_spec('of_view', ARRAY[lookup('some_users', '{user_id}', '{age}')]);
 SELECT function, parallel FROM signatures WHERE function ~ '^of_view';
+-- policies may call what no parallel worker may run
+CREATE TABLE guarded (id int PRIMARY KEY, v int);
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+SELECT create_feature_spec('of_guarded', ARRAY[lookup('guarded', '{id}')]);
+SELECT function, parallel FROM signatures WHERE function ~ '^of_guarded';
 
 --
 -- Expressions: constants, comments, quoting, case, subscripts, types, NULL

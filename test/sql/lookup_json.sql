@@ -131,6 +131,13 @@ SELECT refused($$ SELECT feature_lookup_json('s', NULL) $$);
 SELECT refused($$ SELECT * FROM explain_lookup('s', '{"user_id": 1}') $$);
 SELECT count(*) FROM explain_lookup('s', NULL);
 
+-- what a type's input raises says of which value it is
+\set VERBOSITY default
+\set SHOW_CONTEXT errors
+SELECT feature_lookup_json('s', '[{"user_id": 1, "hour": 2, "item_id": 1}, {"user_id": 1.5, "hour": 2, "item_id": 1}]');
+\set SHOW_CONTEXT never
+SELECT bool_and(buffers > 0) AS buffers, bool_and("time" > 0) AS "time" FROM explain_lookup('s', '{"user_id": 1, "hour": 2, "item_id": [1, 2]}') WHERE path = 'index';
+
 --
 -- Metadata
 --

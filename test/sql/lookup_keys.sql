@@ -255,5 +255,18 @@ SELECT * FROM same($$ SELECT * FROM daily_batch('{a}', '2024-01-02 08:59:59+09')
 SELECT * FROM same($$ SELECT * FROM daily_batch('{a}', '2024-01-02 09:00+09') $$);
 SET TimeZone = 'UTC';
 
+--
+-- Integers wider than the column, also where that is a domain: out of range is no row, not another
+--
+CREATE DOMAIN small_int AS int2;
+CREATE DOMAIN whole AS int4 CHECK (VALUE <> 13);
+CREATE DOMAIN wide AS int8;
+CREATE TABLE ranged (s small_int UNIQUE, w whole UNIQUE, i2 int2 UNIQUE, i4 int4 UNIQUE, v int);
+INSERT INTO ranged VALUES (1, 1, 1, 1, 100), (-1, -1, -1, -1, 200);
+SELECT create_feature_spec('ranged_' || k || '_' || t, ARRAY[request_field('k', t::regtype), lookup('ranged', ARRAY[k || '=k'], '{v}')])
+FROM unnest('{s,w,i2,i4}'::text[]) AS k, unnest('{int8,wide}'::text[]) AS t;
+SELECT spec, r FROM unnest('{ranged_s_int8,ranged_w_int8,ranged_i2_int8,ranged_i4_int8,ranged_s_wide,ranged_w_wide,ranged_i2_wide,ranged_i4_wide}'::text[]) AS spec,
+	LATERAL (SELECT string_agg(x, ' ') AS r FROM same(format('SELECT v FROM %s_batch(%L)', spec, '{1,-1,4294967297,4294967295,-4294967295,65537,65535,9223372036854775807,-9223372036854775808}')) AS x) AS q;
+
 SET client_min_messages = warning;
 DROP SCHEMA lookup_keys CASCADE;

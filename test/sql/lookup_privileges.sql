@@ -179,6 +179,38 @@ GRANT EXECUTE ON FUNCTION pg_catalog.md5(text) TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION pg_catalog.md5(text) FROM regress_lookup_owner;
 SET ROLE regress_lookup_reader;
 SELECT tried('SELECT * FROM hashed(1)');
+-- what planning puts in the place of a function is the caller's to call, too
+RESET ROLE;
+CREATE FUNCTION lookup_privileges.inner_f(int) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'int4abs';
+REVOKE EXECUTE ON FUNCTION lookup_privileges.inner_f FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lookup_privileges.inner_f TO regress_lookup_owner;
+SET ROLE regress_lookup_owner;
+CREATE FUNCTION outer_f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT lookup_privileges.inner_f($1)';
+SELECT create_feature_spec('inlined', ARRAY[lookup('users', '{user_id}', '{age}'), expression('outer_f(age)', 'x')]);
+SELECT create_feature_spec('folded', ARRAY[lookup('users', '{user_id}', '{age}'), expression('age + outer_f(-1)', 'x')]);
+SELECT tried('SELECT * FROM inlined(1)'), tried('SELECT * FROM folded(1)');
+SET ROLE regress_lookup_reader;
+SELECT tried('SELECT * FROM inlined(1)'), tried('SELECT * FROM folded(1)');
+SET ROLE regress_lookup_owner;
+SELECT tried('SELECT * FROM inlined(1)'), tried('SELECT * FROM folded(1)');
+-- a right that comes with a role ends with the membership, also in a session that has used it
+RESET ROLE;
+CREATE ROLE regress_lookup_group;
+GRANT EXECUTE ON FUNCTION lookup_privileges.inner_f TO regress_lookup_group;
+GRANT regress_lookup_group TO regress_lookup_reader;
+SET ROLE regress_lookup_owner;
+SELECT create_feature_spec('plainly', ARRAY[lookup('users', '{user_id}', '{age}'), expression('inner_f(age)', 'x')]);
+SET ROLE regress_lookup_reader;
+SELECT tried('SELECT * FROM plainly(1)'), tried('SELECT * FROM inlined(1)');
+RESET ROLE;
+REVOKE regress_lookup_group FROM regress_lookup_reader;
+SET ROLE regress_lookup_reader;
+SELECT tried('SELECT * FROM plainly(1)'), tried('SELECT * FROM inlined(1)');
+RESET ROLE;
+SET client_min_messages = warning;
+REVOKE EXECUTE ON FUNCTION lookup_privileges.inner_f FROM regress_lookup_group;
+DROP ROLE regress_lookup_group;
+RESET client_min_messages;
 -- those of the spec itself can be revoked, which does not touch the others
 SET ROLE regress_lookup_owner;
 REVOKE EXECUTE ON FUNCTION of_users_batch FROM PUBLIC;
@@ -330,6 +362,17 @@ SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.age AS x FROM (SELEC
 SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.age AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, users AS t WHERE t.user_id = w.a OR true) AS v');
 SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.age AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w JOIN users AS t ON t.user_id = w.a) AS v');
 SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.oid AS x FROM (SELECT NULL::text AS a, NULL::timestamptz AS as_of) AS w, pg_class AS t WHERE t.relname = w.a) AS v');
+-- keys that are no columns of the request, or of another table
+CREATE TYPE pair AS (a bigint, as_of timestamptz);
+CREATE TABLE paired (p pair PRIMARY KEY, name text, v int);
+CREATE TABLE wide (c1 int, c2 int, c3 int, c4 bigint);
+SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.v AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, paired AS t WHERE t.p = w) AS v');
+SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.v AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, paired AS t WHERE t.name = w::text) AS v');
+SELECT shaped('SELECT v.a, v.x FROM (SELECT w.a, w.as_of, t.v AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, paired AS t WHERE t = w) AS v') ~ '^(42|55)';
+SELECT shaped('SELECT v.a, v.x FROM wide AS o, LATERAL (SELECT w.a, w.as_of, t.age AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, users AS t WHERE o.c4 = w.a) AS v');
+SELECT shaped('SELECT v.a, v.x FROM LATERAL (SELECT w.a, w.as_of, t.age AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, users AS t WHERE t.user_id = w.a) AS v');
+DROP TABLE paired, wide;
+DROP TYPE pair;
 -- one that is as it should be
 SELECT shaped('SELECT v.a, v.x, NULL::text AS s FROM (SELECT w.a, w.as_of, t.age AS x FROM (SELECT NULL::bigint AS a, NULL::timestamptz AS as_of) AS w, users AS t WHERE t.user_id = w.a) AS v WHERE false');
 
