@@ -74,7 +74,7 @@ CREATE FUNCTION featurestore._materialized_feature(name text)
 				  entity text[], is_count boolean, version int, feature regclass)
 	LANGUAGE sql STABLE
 	BEGIN ATOMIC
-		SELECT f.online_table, f.state_column, i.call, f.time_window, pg_catalog.format_type(f.result_type, NULL),
+		SELECT f.online_table, f.state_column, i.call, f.time_window, pg_catalog.format_type(f.result_type, -1),
 			f.entity, i.is_count, f.version, f.relation
 		FROM featurestore.feature f, featurestore._function_info(f.function, f.input_type, f.params) AS i
 		WHERE f.relation = pg_catalog.to_regclass(_materialized_feature.name);

@@ -43,7 +43,7 @@ COMMENT ON FUNCTION featurestore._same_key(regclass, text[], text, text) IS 'int
 CREATE FUNCTION featurestore._key_definitions(relation regclass, entity text[]) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT string_agg(concat_ws(' ', 'k' || e.n, format_type(c.type_oid, NULL), 'COLLATE ' || c.coll), ', ' ORDER BY e.n)
+SELECT string_agg(concat_ws(' ', 'k' || e.n, format_type(c.type_oid, -1), 'COLLATE ' || c.coll), ', ' ORDER BY e.n)
 FROM unnest(entity) WITH ORDINALITY AS e(name, n) JOIN featurestore._columns(relation) AS c USING (name)
 $$;
 COMMENT ON FUNCTION featurestore._key_definitions(regclass, text[]) IS 'internal: definitions of key columns by number';
@@ -276,7 +276,7 @@ SELECT format('WITH %s, ends AS (%s) SELECT %s, ends.at AS window_end, %s FROM e
 					  ' least(featurestore.window_hi(%2$s, max(at) + %5$s), %6$s), %4$s) AS at FROM %7$s GROUP BY %1$s',
 					  c.keys, c.w, c.d, c.s, c.reach, deadline.text, c.events), ' UNION ' ORDER BY c.n),
 	featurestore._key_numbers(window_table.entity, 'ends'),
-	string_agg(format('featurestore.agg_value(coalesce(e%s.state, %s), %L, NULL::%s)', c.n, c.template, c.call, format_type((c.definition).result_type, NULL)),
+	string_agg(format('featurestore.agg_value(coalesce(e%s.state, %s), %L, NULL::%s)', c.n, c.template, c.call, format_type((c.definition).result_type, -1)),
 			   ', ' ORDER BY c.n),
 	string_agg(format('LEFT JOIN e%1$s ON %2$s AND e%1$s.window_end = featurestore.window_hi(%3$s, ends.at + %4$s)', c.n,
 					  featurestore._same_key(window_table.relation, window_table.entity, 'ends', 'e' || c.n), c.w, c.d), ' ' ORDER BY c.n))
@@ -305,9 +305,9 @@ BEGIN
 	EXECUTE featurestore._merge_statement(window_table.offline_table, key, key || names,
 		format('report AS (SELECT false AS is_bad), wanted AS MATERIALIZED (SELECT * FROM featurestore._read_source(%L::regclass, 3, %L, $1) AS f(%s, window_end timestamptz, %s))',
 			   window_table.relation::oid, featurestore._offline_query(window_table),
-			   (SELECT string_agg(concat_ws(' ', quote_ident(c.name), format_type(c.type_oid, NULL), 'COLLATE ' || c.coll), ', ' ORDER BY e.n)
+			   (SELECT string_agg(concat_ws(' ', quote_ident(c.name), format_type(c.type_oid, -1), 'COLLATE ' || c.coll), ', ' ORDER BY e.n)
 				FROM unnest(window_table.entity) WITH ORDINALITY AS e(name, n) JOIN featurestore._columns(window_table.relation) AS c USING (name)),
-			   (SELECT string_agg(format('%I %s', name, format_type((definition).result_type, NULL)), ', ' ORDER BY n)
+			   (SELECT string_agg(format('%I %s', name, format_type((definition).result_type, -1)), ', ' ORDER BY n)
 				FROM featurestore._closing_features(window_table.relation))))
 	INTO result USING clock;
 END

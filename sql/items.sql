@@ -134,7 +134,7 @@ COMMENT ON FUNCTION featurestore.feature(text[], text[], jsonb, jsonb) IS 'spec 
 CREATE FUNCTION featurestore.request_field(name text, type regtype) RETURNS featurestore.spec_item
 	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 	RETURN ROW('request_field', pg_catalog.jsonb_build_object(
-		'name', name, 'type', pg_catalog.format_type(type, NULL)))::featurestore.spec_item;
+		'name', name, 'type', pg_catalog.format_type(type, -1)))::featurestore.spec_item;
 COMMENT ON FUNCTION featurestore.request_field(text, regtype) IS 'spec item: a value that comes with the request';
 
 /*
@@ -158,7 +158,7 @@ CREATE FUNCTION featurestore.feature_function(function regprocedure, input_bindi
 	RETURN ROW('feature_function', pg_catalog.jsonb_build_object(
 		'function', (SELECT pg_catalog.format('%I.%I(%s)', n.nspname, p.proname,
 						pg_catalog.array_to_string(ARRAY(
-							SELECT pg_catalog.format_type(type, NULL)
+							SELECT pg_catalog.format_type(type, -1)
 							FROM pg_catalog.unnest(p.proargtypes) WITH ORDINALITY AS a(type, n) ORDER BY a.n), ', '))
 					 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 					 WHERE p.oid = function),

@@ -70,6 +70,29 @@ $$;
 COMMENT ON FUNCTION featurestore._entity_columns(regclass, text[]) IS 'internal: entity columns and their types';
 
 /*
+ * Raises 42501 unless relation, the view of a feature, has the owner of
+ * online_table, or without one is the current user's: a sync evaluates the view
+ * with the rights of the owner of the table.
+ */
+CREATE FUNCTION featurestore._check_same_owner(relation regclass, online_table regclass) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	feature_owner regrole := (SELECT relowner FROM pg_class WHERE oid = relation);
+	table_owner regrole := coalesce((SELECT relowner::regrole FROM pg_class WHERE oid = online_table), current_user::regrole);
+BEGIN
+	IF feature_owner <> table_owner THEN
+		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+			MESSAGE = CASE WHEN online_table IS NULL THEN format('feature %s belongs to another role', relation)
+						   ELSE format('feature %s and table %s belong to different roles', relation, online_table) END,
+			DETAIL = format('They are %s and %s.', feature_owner, table_owner),
+			HINT = 'A sync reads features with the rights of the owner of the table. Materialize them as their owner, or change one of the owners.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_same_owner(regclass, regclass) IS 'internal: raises an error unless feature and table have one owner';
+
+/*
  * Raises an error unless features can be in one table, which has the rows of
  * entity as relation has them: 22023 for features of another entity and 55000
  * for those materialized elsewhere.
@@ -83,6 +106,7 @@ DECLARE
 BEGIN
 	FOREACH feature IN ARRAY features LOOP
 		PERFORM featurestore._check_feature_owner(feature);
+		PERFORM featurestore._check_same_owner(feature.relation, online_table);
 		IF feature.online_table IS DISTINCT FROM online_table AND feature.online_table IS NOT NULL THEN
 			RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
 				MESSAGE = format('feature %s is materialized in %s already', feature.relation, feature.online_table),
@@ -287,7 +311,7 @@ DECLARE
 BEGIN
 	PERFORM featurestore._check_feature_names(features, window_table.entity);
 	SELECT string_agg(format(', featurestore.window_value(%I, %L, %L::featurestore.time_window, statement_timestamp(), NULL::%s) AS %I',
-							 (d.definition).state_column, d.call, (d.definition).time_window, format_type((d.definition).result_type, NULL), d.name),
+							 (d.definition).state_column, d.call, (d.definition).time_window, format_type((d.definition).result_type, -1), d.name),
 					  '' ORDER BY array_position(there, d.name), d.n)
 	INTO outputs FROM featurestore._described_features(features) AS d;
 
@@ -326,6 +350,10 @@ BEGIN
 			MESSAGE = format('no feature is materialized in %s any more', online_table),
 			HINT = 'Drop the table.';
 	END IF;
+	/* before anything of the views is planned, since that may run what is in them */
+	FOREACH feature IN ARRAY features LOOP
+		PERFORM featurestore._check_same_owner(feature.relation, online_table);
+	END LOOP;
 
 	SELECT c.name INTO bad
 	FROM unnest(window_table.entity || ARRAY(SELECT f.state_column FROM unnest(features) AS f)) WITH ORDINALITY AS c(name, n)
@@ -391,7 +419,7 @@ BEGIN
 		window_table.offline_table := qualified::regclass;
 	END IF;
 	FOR feature IN
-		SELECT c.name, format_type((c.definition).result_type, NULL) AS type
+		SELECT c.name, format_type((c.definition).result_type, -1) AS type
 		FROM featurestore._closing_features(window_table.relation) AS c
 		WHERE c.name NOT IN (SELECT o.name FROM featurestore._columns(window_table.offline_table) AS o) ORDER BY c.n
 	LOOP

@@ -42,7 +42,7 @@ COMMENT ON FUNCTION featurestore._key_list(jsonb, text[]) IS 'internal: keys as 
 CREATE FUNCTION featurestore._keys_query(feature featurestore.feature) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT format('SELECT %s, n FROM jsonb_array_elements($1) WITH ORDINALITY AS key(object, n), jsonb_populate_record(NULL::%s, object) AS r',
+SELECT format('SELECT %s, key.n FROM jsonb_array_elements($1) WITH ORDINALITY AS key(object, n), jsonb_populate_record(NULL::%s, key.object) AS r',
 			  (SELECT string_agg(format('r.%I AS k%s', name, i), ', ' ORDER BY i) FROM unnest(feature.entity) WITH ORDINALITY AS e(name, i)),
 			  feature.relation)
 $$;
@@ -63,10 +63,10 @@ DECLARE
 	state text;
 	query text;
 BEGIN
-	SELECT format('jsonb_build_object(%s)', string_agg(format('%L, %%1$s.k%s', e.name, n), ', ' ORDER BY n))
+	SELECT format('jsonb_build_object(%s)', string_agg(format('%s, %%1$s.k%s', replace(quote_literal(e.name), '%', '%%'), n), ', ' ORDER BY n))
 	INTO key_object FROM unnest(feature.entity) WITH ORDINALITY AS e(name, n);
 	SELECT format('%s FILTER (WHERE at >= $2 AND at < $3)', featurestore._accumulate_call(feature, template)),
-		format('to_jsonb(featurestore.agg_value(coalesce(state, %s), %L, NULL::%s))', template, d.call, format_type(feature.result_type, NULL))
+		format('to_jsonb(featurestore.agg_value(coalesce(state, %s), %L, NULL::%s))', template, d.call, format_type(feature.result_type, -1))
 	INTO state, evaluation
 	FROM featurestore._described_features(ARRAY[feature]) AS d, featurestore._agg_template(d.definition, d.value_collation) AS template;
 
@@ -121,7 +121,7 @@ BEGIN
 		' FROM (SELECT count(*) FILTER (WHERE inside) AS events, min(at) FILTER (WHERE inside) AS first, max(at) FILTER (WHERE inside) AS last,'
 		' max(at) FILTER (WHERE at < $2) AS before, min(at) FILTER (WHERE at >= $3) AS after, %s FILTER (WHERE inside) AS state'
 		' FROM (%s) AS r JOIN (SELECT *, at >= $2 AND at < $3 AS inside FROM (%s) AS d) AS e ON %s) AS v',
-		template, described.call, format_type(feature.result_type, NULL), featurestore._accumulate_call(feature, template),
+		template, described.call, format_type(feature.result_type, -1), featurestore._accumulate_call(feature, template),
 		featurestore._keys_query(feature), featurestore._dated_events_query(feature),
 		featurestore._same_key(feature.relation, feature.entity, 'e', 'r'))
 	INTO result USING key, lo, hi;
@@ -144,7 +144,7 @@ BEGIN
 	EXECUTE format('SELECT jsonb_build_object(''value'', featurestore.window_value(state, %1$L, $2, $3, NULL::%2$s)::text,'
 		' ''flags'', featurestore._window_flags(state, %1$L, $2, $3), ''state'', featurestore.describe(state))'
 		' FROM (%3$s) AS r JOIN (SELECT %4$s, %5$I AS state FROM %6$s) AS e ON %7$s',
-		call, format_type(feature.result_type, NULL), featurestore._keys_query(feature),
+		call, format_type(feature.result_type, -1), featurestore._keys_query(feature),
 		(SELECT string_agg(format('%I AS k%s', name, n), ', ' ORDER BY n) FROM unnest(feature.entity) WITH ORDINALITY AS c(name, n)),
 		feature.state_column, feature.online_table, featurestore._same_key(feature.relation, feature.entity, 'e', 'r'))
 	INTO result USING key, feature.time_window, at;

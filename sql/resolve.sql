@@ -383,7 +383,7 @@ BEGIN
 	END IF;
 	RETURN jsonb_build_object('feature', feature, 'name', coalesce(rename_outputs->>feature, feature),
 		'table', featurestore._relation_name(made.relation), 'entity', made.entity, 'column', made.state_column,
-		'type', format_type(type.oid, NULL), 'length', length, 'is_declared', length IS NOT NULL,
+		'type', format_type(type.oid, -1), 'length', length, 'is_declared', length IS NOT NULL,
 		'expression', format('featurestore.window_value(t.%I, %L, %L::featurestore.time_window, v.as_of, NULL::%I.%I)', made.state_column, made.call,
 			made.time_window, (SELECT nspname FROM pg_namespace WHERE oid = type.typnamespace), type.typname));
 END

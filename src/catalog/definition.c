@@ -35,6 +35,12 @@
 PG_FUNCTION_INFO_V1(store_definition);
 PG_FUNCTION_INFO_V1(remove_definition);
 
+/*
+ * Members of definitions, besides the relation, that name what is written or
+ * dropped on the strength of the row: the caller must own that, too.
+ */
+static const char *const owned_members[] = {"online_table", "values_view", "offline_table"};
+
 static const char *const catalogs[] = {
 	"online_table", "publication", "publication_position", "spec", "feature", "window_table"
 };
@@ -60,23 +66,33 @@ open_catalog(const char *name)
 			 errmsg("\"%s\" is not a catalog of definitions", name)));
 }
 
-/* The relation that definition is about, whatever form its name has. */
+/* The relation that a member of definition names, whatever form its name has; InvalidOid: none. */
 static Oid
-defined_relation(Jsonb *definition)
+named_relation(Jsonb *definition, const char *member)
 {
 	JsonbValue	value;
 	char	   *name;
 
 	if (!JB_ROOT_IS_OBJECT(definition) ||
-		getKeyJsonValueFromContainer(&definition->root, "relation",
-									 strlen("relation"), &value) == NULL ||
+		getKeyJsonValueFromContainer(&definition->root, member, strlen(member), &value) == NULL ||
 		value.type != jbvString)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("definition does not name its relation")));
+		return InvalidOid;
 
 	name = pnstrdup(value.val.string.val, value.val.string.len);
 	return DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(name)));
+}
+
+/* The relation that definition is about. */
+static Oid
+defined_relation(Jsonb *definition)
+{
+	Oid			relation = named_relation(definition, "relation");
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("definition does not name its relation")));
+	return relation;
 }
 
 /* Raises an error unless the current user owns the relation; gives its owner. */
@@ -209,6 +225,13 @@ store_definition(PG_FUNCTION_ARGS)
 	bool		inserted;
 
 	lock_owned_relation(relation, AccessShareLock);
+	for (int i = 0; i < lengthof(owned_members); i++)
+	{
+		Oid			member = named_relation(definition, owned_members[i]);
+
+		if (OidIsValid(member))
+			lock_owned_relation(member, AccessShareLock);
+	}
 
 	values[0] = JsonbPGetDatum(definition);
 	values[1] = overrides(relation, position);

@@ -7,6 +7,7 @@ CREATE ROLE regress_definer;
 CREATE ROLE regress_stranger;
 CREATE SCHEMA states AUTHORIZATION regress_definer;
 GRANT USAGE ON SCHEMA states TO regress_stranger;
+SELECT format('GRANT CREATE ON DATABASE %I TO regress_stranger', current_database()) \gexec
 RESET client_min_messages;
 SET search_path = states;
 SET TimeZone = 'UTC';
@@ -324,6 +325,31 @@ RESET ROLE;
 CALL featurestore.sync('states.logs');
 SET ROLE regress_definer;
 
+-- what an owner can write into the catalog reaches nothing of others
+SET ROLE regress_stranger;
+CREATE SCHEMA strange;
+CREATE TABLE strange.log (user_id bigint, ts timestamptz);
+SELECT featurestore.register_feature('strange.evil', 'strange.log', '{user_id}', 'ts', 'count');
+SELECT featurestore._store_definition('feature', to_jsonb(f) || '{"relation": "strange.evil", "online_table": "states.logs", "state_column": null}')
+FROM featurestore.feature f WHERE relation = 'strange.evil'::regclass;
+SELECT featurestore.materialize_features('{strange.evil}', 'strange.online', wait => false);
+SELECT featurestore._store_definition('window_table', to_jsonb(w) || '{"relation": "strange.online", "values_view": "strange.online_values", "offline_table": "states.log"}')
+FROM featurestore.window_table w WHERE relation = 'strange.online'::regclass;
+SELECT featurestore._store_definition('window_table', to_jsonb(w) || '{"relation": "strange.online", "values_view": "states.logs_values"}')
+FROM featurestore.window_table w WHERE relation = 'strange.online'::regclass;
+-- nor does a superuser lend rights to a feature, or to a view that changes hands
+RESET ROLE;
+SELECT featurestore.materialize_features('{strange.evil}', 'states.logs');
+SELECT featurestore.materialize_features('{states.week}', 'states.borrowed');
+ALTER VIEW strange.evil OWNER TO regress_definer;
+CALL featurestore.sync('strange.online');
+ALTER VIEW strange.evil OWNER TO regress_stranger;
+CALL featurestore.sync('strange.online');
+SET client_min_messages = warning;
+DROP SCHEMA strange CASCADE;
+RESET client_min_messages;
+SET ROLE regress_definer;
+
 -- nothing runs
 SELECT * FROM featurestore.progress;
 
@@ -333,4 +359,5 @@ DROP SCHEMA states CASCADE;
 SELECT count(*) FROM featurestore.feature;
 SELECT count(*) FROM featurestore.window_table;
 SELECT count(*) FROM featurestore.publication;
+SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_stranger', current_database()) \gexec
 DROP ROLE regress_definer, regress_stranger;
