@@ -320,7 +320,9 @@ BEGIN
 	EXECUTE format('CREATE VIEW %s AS SELECT %s, %s AS %I%s FROM %s AS source WHERE %s', qualified,
 		featurestore._column_list(feature.entity, 'source'),
 		format(CASE (SELECT atttypid FROM pg_attribute WHERE attrelid = feature.source AND attname = feature.timeseries_column)
-			   WHEN 'date'::regtype THEN 'source.%I::timestamp AT TIME ZONE ''UTC''' ELSE 'source.%I' END, feature.timeseries_column),
+			   WHEN 'date'::regtype THEN
+				   /* days that are no timestamp count as never */
+				   'CASE WHEN source.%1$I > ''294276-12-31'' THEN ''infinity'' ELSE source.%1$I::timestamp AT TIME ZONE ''UTC'' END' ELSE 'source.%I' END, feature.timeseries_column),
 		feature.timeseries_column, ', (' || feature.input || ') AS value', feature.source, coalesce(feature.filter, 'true'));
 	/* the server's own checks: the owner of the view must be able to read the source */
 	EXECUTE format('SELECT FROM %s WHERE false', qualified);

@@ -8,10 +8,11 @@
 
 /*
  * Gives the rows of query; $1 in it is clock.  Here a query can use parallel
- * workers, which the statement that writes cannot.
+ * workers, which the statement that writes cannot.  STABLE, so that it reads
+ * under the snapshot of that statement.
  */
 CREATE FUNCTION featurestore._read_source(online_table regclass, phase int, query text, clock timestamptz) RETURNS SETOF record
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	total bigint;
@@ -152,52 +153,64 @@ SELECT format('fresh AS MATERIALIZED (SELECT * FROM featurestore._read_source(%L
 $$;
 COMMENT ON FUNCTION featurestore._window_rows(featurestore.window_table, text, int[]) IS 'internal: SQL for the rows that a table of states should hold';
 
+/* The statement that merges the states of a table that belong in columns; with is_partial the other columns keep theirs. */
+CREATE FUNCTION featurestore._states_merge(window_table featurestore.window_table, is_partial boolean, columns text[]) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	part record := featurestore._states_query(window_table, columns);
+BEGIN
+	RETURN featurestore._merge_statement(window_table.relation, window_table.entity,
+		window_table.entity || ARRAY(SELECT window_table.state_columns[s] FROM unnest(part.states) WITH ORDINALITY AS u(s, n) ORDER BY n),
+		featurestore._window_rows(window_table, part.query, part.states), is_partial);
+END
+$$;
+COMMENT ON FUNCTION featurestore._states_merge(featurestore.window_table, boolean, text[]) IS 'internal: SQL that makes columns of states equal to their sources';
+
+/* Says what rows are not in states. */
+CREATE FUNCTION featurestore._report_left_out(online_table regclass, null_keys bigint, no_time bigint, held bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF null_keys + no_time > 0 THEN
+		RAISE WARNING 'rows of the sources of % were left out', online_table
+			USING DETAIL = format('%s have a null in their key, %s have no time or an infinite one.', null_keys, no_time);
+	END IF;
+	IF held > 0 THEN
+		RAISE NOTICE 'rows of the sources of % are dated in the future', online_table
+			USING DETAIL = format('%s rows will be in the states once they are due.', held);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._report_left_out(regclass, bigint, bigint, bigint) IS 'internal: says what rows are not in states';
+
 /*
- * Computes the states that belong in columns anew and merges them; gives the
- * number of rows changed.  With is_partial the other columns keep theirs.
+ * Computes the states that belong in columns anew, and the rows of the offline
+ * table, if there is one, all as of one snapshot, and merges them; gives the
+ * number of rows changed in the online table.
  */
-CREATE FUNCTION featurestore._merge_states(window_table featurestore.window_table, clock timestamptz, is_partial boolean, columns text[]) RETURNS bigint
+CREATE FUNCTION featurestore._merge_windows(online_table regclass, clock timestamptz, is_partial boolean, columns text[]) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 	AS $$
 DECLARE
-	online_table regclass := window_table.relation;
-	part record := featurestore._states_query(window_table, columns);
-	result record;
-BEGIN
-	EXECUTE featurestore._merge_statement(online_table, window_table.entity,
-		window_table.entity || ARRAY(SELECT window_table.state_columns[s] FROM unnest(part.states) WITH ORDINALITY AS u(s, n) ORDER BY n),
-		featurestore._window_rows(window_table, part.query, part.states), is_partial)
-	INTO result USING clock;
-
-	IF result.null_keys + result.no_time > 0 THEN
-		RAISE WARNING 'rows of the sources of % were left out', online_table
-			USING DETAIL = format('%s have a null in their key, %s have no time or an infinite one.', result.null_keys, result.no_time);
-	END IF;
-	IF result.held > 0 THEN
-		RAISE NOTICE 'rows of the sources of % are dated in the future', online_table
-			USING DETAIL = format('%s rows will be in the states once they are due.', result.held);
-	END IF;
-	RETURN result.rows_changed;
-END
-$$;
-COMMENT ON FUNCTION featurestore._merge_states(featurestore.window_table, timestamptz, boolean, text[]) IS 'internal: makes columns of states equal to their sources';
-
-/* As _merge_states, and then merges the offline table of the table, if it has one. */
-CREATE FUNCTION featurestore._merge_windows(online_table regclass, clock timestamptz, is_partial boolean, columns text[]) RETURNS bigint
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $$
-DECLARE
 	window_table featurestore.window_table;
-	changed bigint := 0;
+	statements text[] := '{}';
+	result jsonb;
 BEGIN
 	SELECT * INTO STRICT window_table FROM featurestore.window_table t WHERE t.relation = online_table;
 	IF columns <> '{}' THEN
-		changed := featurestore._merge_states(window_table, clock, is_partial, columns);
+		statements := ARRAY[featurestore._states_merge(window_table, is_partial, columns)];
 	END IF;
 	IF window_table.offline_table IS NOT NULL THEN
-		PERFORM featurestore._merge_offline(window_table, clock);
+		EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', window_table.offline_table);
+		statements := statements || featurestore._offline_merge(window_table);
 	END IF;
-	RETURN changed;
+	result := (featurestore._merge_together(statements, clock))[1];
+	IF columns = '{}' THEN
+		RETURN 0;
+	END IF;
+	PERFORM featurestore._report_left_out(online_table, (result->>'null_keys')::bigint, (result->>'no_time')::bigint, (result->>'held')::bigint);
+	RETURN (result->>'rows_changed')::bigint;
 END
 $$;
 COMMENT ON FUNCTION featurestore._merge_windows(regclass, timestamptz, boolean, text[]) IS 'internal: makes a table of states and its offline table equal to their sources';
@@ -256,6 +269,7 @@ COMMENT ON FUNCTION featurestore._closing_features(regclass) IS 'internal: featu
  * of feature n that has events; ends has all that a row is for: per lattice,
  * from the first end after the first event of an entity until the last event
  * has left.  A row is there once the greatest delay has passed since its end.
+ * Events of the first days there are, whose windows begin before, are left out.
  */
 CREATE FUNCTION featurestore._offline_query(window_table featurestore.window_table) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -263,7 +277,8 @@ CREATE FUNCTION featurestore._offline_query(window_table featurestore.window_tab
 WITH closing AS (
 	SELECT *, format('%L::featurestore.time_window', (definition).time_window) AS w, format('%L::interval', step) AS s,
 		format('%L::interval', delay) AS d, format('%L::interval', duration + delay) AS reach,
-		format('(%s) AS event WHERE is_due AND num_nulls(%s) = 0', featurestore._events_query(definition), keys) AS events
+		format('(%s) AS event WHERE is_due AND num_nulls(%s) = 0 AND at >= timestamptz ''4714-11-24 00:00:00+00 BC'' + %L::interval',
+			   featurestore._events_query(definition), keys, step) AS events
 	FROM featurestore._closing_features(window_table.relation), featurestore._key_numbers(window_table.entity) AS keys
 ), deadline AS (
 	SELECT format('$1 - %L::interval', max(delay)) AS text FROM closing
@@ -284,16 +299,15 @@ FROM closing c, deadline
 $$;
 COMMENT ON FUNCTION featurestore._offline_query(featurestore.window_table) IS 'internal: SQL for the rows of an offline table';
 
-/* Merges the values of closed windows into the offline table of a table of states. */
-CREATE FUNCTION featurestore._merge_offline(window_table featurestore.window_table, clock timestamptz) RETURNS void
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET standard_conforming_strings = on
+/* The statement that merges the values of closed windows into the offline table of a table of states. */
+CREATE FUNCTION featurestore._offline_merge(window_table featurestore.window_table) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 DECLARE
 	names text[] := ARRAY(SELECT name FROM featurestore._closing_features(window_table.relation) ORDER BY n);
 	key text[] := window_table.entity || 'window_end'::text;
 	bad text := (SELECT name FROM unnest(key || names) AS name
 				 WHERE name NOT IN (SELECT c.name FROM featurestore._columns(window_table.offline_table) AS c) LIMIT 1);
-	result record;
 BEGIN
 	IF bad IS NOT NULL OR featurestore._unique_index(window_table.offline_table, key) IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -301,15 +315,13 @@ BEGIN
 							 coalesce(format('column "%s"', bad), 'unique index on its entity and window_end')),
 			HINT = 'Add it again, give a column that was renamed the name of its feature, or drop the table.';
 	END IF;
-	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', window_table.offline_table);
-	EXECUTE featurestore._merge_statement(window_table.offline_table, key, key || names,
+	RETURN featurestore._merge_statement(window_table.offline_table, key, key || names,
 		format('report AS (SELECT false AS is_bad), wanted AS MATERIALIZED (SELECT * FROM featurestore._read_source(%L::regclass, 3, %L, $1) AS f(%s, window_end timestamptz, %s))',
 			   window_table.relation::oid, featurestore._offline_query(window_table),
 			   (SELECT string_agg(concat_ws(' ', quote_ident(c.name), format_type(c.type_oid, -1), 'COLLATE ' || c.coll), ', ' ORDER BY e.n)
 				FROM unnest(window_table.entity) WITH ORDINALITY AS e(name, n) JOIN featurestore._columns(window_table.relation) AS c USING (name)),
 			   (SELECT string_agg(format('%I %s', name, format_type((definition).result_type, -1)), ', ' ORDER BY n)
-				FROM featurestore._closing_features(window_table.relation))))
-	INTO result USING clock;
+				FROM featurestore._closing_features(window_table.relation))));
 END
 $$;
-COMMENT ON FUNCTION featurestore._merge_offline(featurestore.window_table, timestamptz) IS 'internal: makes an offline table equal to its sources';
+COMMENT ON FUNCTION featurestore._offline_merge(featurestore.window_table) IS 'internal: SQL that makes an offline table equal to its sources';

@@ -294,8 +294,9 @@ $$;
 COMMENT ON FUNCTION featurestore._add_features(featurestore.window_table, featurestore.feature[]) IS 'internal: gives features their columns of states';
 
 /*
- * Makes the view that shows what the features of a table are now.  Columns
- * that it has keep their places; where one must go, the view is made anew.
+ * Makes the view that shows what the features of a table are now; NULL until
+ * they are filled.  Columns that it has keep their places; where one must go,
+ * the view is made anew.
  */
 CREATE FUNCTION featurestore._show_values(window_table featurestore.window_table) RETURNS featurestore.window_table
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -310,7 +311,7 @@ DECLARE
 	outputs text;
 BEGIN
 	PERFORM featurestore._check_feature_names(features, window_table.entity);
-	SELECT string_agg(format(', featurestore.window_value(%I, %L, %L::featurestore.time_window, statement_timestamp(), NULL::%s) AS %I',
+	SELECT string_agg(format(', CASE WHEN %L = ANY (p.filled) THEN featurestore.window_value(t.%1$I, %L, %L::featurestore.time_window, statement_timestamp(), NULL::%s) END AS %I',
 							 (d.definition).state_column, d.call, (d.definition).time_window, format_type((d.definition).result_type, -1), d.name),
 					  '' ORDER BY array_position(there, d.name), d.n)
 	INTO outputs FROM featurestore._described_features(features) AS d;
@@ -319,9 +320,9 @@ BEGIN
 		EXECUTE format('DROP VIEW %s', view);
 		window_table.values_view := NULL;
 	END IF;
-	EXECUTE format('CREATE %s VIEW %s AS SELECT %s%s FROM %s',
+	EXECUTE format('CREATE %s VIEW %s AS SELECT %s%s FROM %s AS t LEFT JOIN featurestore._position(%5$L::regclass) AS p ON true',
 				   CASE WHEN window_table.values_view IS NULL THEN '' ELSE 'OR REPLACE' END, view,
-				   featurestore._column_list(window_table.entity), outputs, window_table.relation);
+				   featurestore._column_list(window_table.entity, 't'), outputs, window_table.relation);
 	PERFORM featurestore._execute(grants) WHERE window_table.values_view IS NULL;
 	window_table.values_view := view::regclass;
 	RETURN window_table;

@@ -41,7 +41,8 @@ CREATE FUNCTION featurestore._count_progress() RETURNS boolean
 COMMENT ON FUNCTION featurestore._count_progress() IS 'internal: counts a row in the progress of a fill';
 
 /* Fills that are running in this database, of those the caller may see. */
-CREATE FUNCTION featurestore._progress(OUT pid int, OUT relation regclass, OUT has_windows boolean, OUT phase text, OUT done bigint, OUT total bigint)
+CREATE FUNCTION featurestore._progress(OUT pid int, OUT relation regclass, OUT has_windows boolean, OUT phase text, OUT done bigint, OUT total bigint,
+									   OUT started timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'running_progress' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION featurestore._progress() IS 'internal: fills that are running';
@@ -420,7 +421,7 @@ COMMENT ON FUNCTION featurestore._bad_key_query(featurestore.publication) IS 'in
  * The statement of a sync, which makes online_table equal to "wanted".  $1 is
  * its clock.  rows is a list of common table expressions, among them wanted,
  * with these columns, and report, at most one row, which is given along with
- * the number of rows changed.  If report says is_bad nothing is written.
+ * the number of rows changed, as one object.  If report says is_bad nothing is written.
  *
  * Rows are compared by their binary images: this works for types that have no
  * equality, and carries over changes that equality does not see, as from 1.0
@@ -442,8 +443,7 @@ SELECT format($merge$WITH %1$s,
 			AND (online.ctid IS NULL OR ROW(%5$s)::record OPERATOR(pg_catalog.*<>) ROW(%6$s)::record)
 		ORDER BY %7$s
 		ON CONFLICT (%8$s) DO UPDATE SET (%4$s) = ROW(%9$s) RETURNING 1)
-SELECT changed.n AS rows_changed, report.*
-FROM (SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) AS n) AS changed LEFT JOIN report ON true$merge$,
+SELECT to_jsonb(result) FROM (SELECT changed.n AS rows_changed, report.* FROM (SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) AS n) AS changed LEFT JOIN report ON true) AS result$merge$,
 	rows,
 	online_table,
 	featurestore._key_condition(online_table, key, 'wanted', 'online'),
@@ -505,6 +505,14 @@ $$;
 COMMENT ON FUNCTION featurestore._has_windows(featurestore.publication) IS 'internal: whether a table holds materialized features';
 
 /*
+ * Runs statements, each with the clock as $1 and giving one jsonb, all under
+ * one snapshot; gives what they gave.
+ */
+CREATE FUNCTION featurestore._merge_together(statements text[], clock timestamptz) RETURNS jsonb[]
+	AS 'MODULE_PATHNAME', 'merge_together' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._merge_together(text[], timestamptz) IS 'internal: runs statements under one snapshot';
+
+/*
  * Merges the source of a publication into its online table; gives the number
  * of rows changed.
  */
@@ -513,21 +521,20 @@ CREATE FUNCTION featurestore._merge_source(publication featurestore.publication,
 	AS $$
 DECLARE
 	key text := array_to_string(publication.primary_key || publication.timeseries_column, ', ');
-	result record;
+	result jsonb;
 BEGIN
-	EXECUTE featurestore._merge_statement(publication.relation, publication.primary_key,
-		featurestore._published_columns(publication), featurestore._published_rows(publication))
-	INTO result USING clock;
-	IF result.has_null THEN
+	result := (featurestore._merge_together(ARRAY[featurestore._merge_statement(publication.relation, publication.primary_key,
+		featurestore._published_columns(publication), featurestore._published_rows(publication))], clock))[1];
+	IF (result->>'has_null')::boolean THEN
 		RAISE EXCEPTION USING ERRCODE = 'not_null_violation',
 			MESSAGE = format('null value in key of source %s', publication.source),
-			DETAIL = format('There is a row with key (%s)=%s.', key, result.key);
-	ELSIF result.key IS NOT NULL THEN
+			DETAIL = format('There is a row with key (%s)=%s.', key, result->>'key');
+	ELSIF result->>'key' IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'cardinality_violation',
 			MESSAGE = format('duplicate key in source %s', publication.source),
-			DETAIL = format('There is more than one row with key (%s)=%s.', key, result.key);
+			DETAIL = format('There is more than one row with key (%s)=%s.', key, result->>'key');
 	END IF;
-	RETURN result.rows_changed;
+	RETURN (result->>'rows_changed')::bigint;
 END
 $$;
 COMMENT ON FUNCTION featurestore._merge_source(featurestore.publication, timestamptz) IS 'internal: makes a published table equal to its source';

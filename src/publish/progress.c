@@ -18,6 +18,7 @@
 #include "utils/backend_progress.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 
@@ -34,7 +35,8 @@ enum
 	PROGRESS_HAS_WINDOWS,
 	PROGRESS_PHASE,
 	PROGRESS_DONE,
-	PROGRESS_TOTAL				/* -1: not known */
+	PROGRESS_TOTAL,				/* -1: not known */
+	PROGRESS_STARTED			/* of the phase */
 };
 
 static const char *const phases[] = {"", "reading", "writing", "writing offline"};
@@ -46,8 +48,12 @@ static const char *const phases[] = {"", "reading", "writing", "writing offline"
 Datum
 report_progress(PG_FUNCTION_ARGS)
 {
-	static const int parameters[] = {PROGRESS_HAS_WINDOWS, PROGRESS_PHASE, PROGRESS_DONE, PROGRESS_TOTAL};
-	int64		values[] = {PG_GETARG_BOOL(1), PG_GETARG_INT32(2), 0, PG_GETARG_INT64(3)};
+	static const int parameters[] = {
+		PROGRESS_HAS_WINDOWS, PROGRESS_PHASE, PROGRESS_DONE, PROGRESS_TOTAL, PROGRESS_STARTED
+	};
+	int64		values[] = {
+		PG_GETARG_BOOL(1), PG_GETARG_INT32(2), 0, PG_GETARG_INT64(3), GetCurrentTimestamp()
+	};
 
 	if (values[PROGRESS_PHASE] == 0)
 		pgstat_progress_end_command();
@@ -78,7 +84,7 @@ may_see(PgBackendStatus *backend)
 
 /*
  * _progress(OUT pid int, OUT relation regclass, OUT has_windows boolean, OUT phase text,
- *			 OUT done bigint, OUT total bigint) RETURNS SETOF record
+ *			 OUT done bigint, OUT total bigint, OUT started timestamptz) RETURNS SETOF record
  */
 Datum
 running_progress(PG_FUNCTION_ARGS)
@@ -93,8 +99,8 @@ running_progress(PG_FUNCTION_ARGS)
 		PgBackendStatus *backend = &pgstat_get_local_beentryCompat(i)->backendStatus;
 		int64		phase = backend->st_progress_param[PROGRESS_PHASE];
 		int64		total = backend->st_progress_param[PROGRESS_TOTAL];
-		Datum		values[6];
-		bool		nulls[6] = {false};
+		Datum		values[7];
+		bool		nulls[7] = {false};
 
 		if (backend->st_progress_command != PROGRESS_COMMAND_FILL ||
 			backend->st_databaseid != MyDatabaseId || !may_see(backend) ||
@@ -107,6 +113,7 @@ running_progress(PG_FUNCTION_ARGS)
 		values[4] = Int64GetDatum(backend->st_progress_param[PROGRESS_DONE]);
 		values[5] = Int64GetDatum(total);
 		nulls[5] = total < 0;
+		values[6] = TimestampTzGetDatum(backend->st_progress_param[PROGRESS_STARTED]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

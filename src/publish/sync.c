@@ -1,6 +1,7 @@
 /*
  * sync.c
- *	  Runs a sync as the owner of the online table.
+ *	  Runs a sync as the owner of the online table, and its statements under one
+ *	  snapshot.
  *
  * A sync evaluates what the owner chose: views, filters, triggers, operators
  * of types.  As with REFRESH MATERIALIZED VIEW they must not run with the
@@ -13,10 +14,14 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "catalog/definition.h"
 
 PG_FUNCTION_INFO_V1(sync_as_owner);
+PG_FUNCTION_INFO_V1(merge_together);
 
 Datum
 sync_as_owner(PG_FUNCTION_ARGS)
@@ -52,4 +57,51 @@ sync_as_owner(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(user, context);
 
 	PG_RETURN_VOID();
+}
+
+/* Runs one statement, with the clock as $1, under a snapshot; gives the json it returns. */
+static Datum
+execute_merge(const char *sql, Datum clock, Snapshot snapshot)
+{
+	Oid			types[] = {TIMESTAMPTZOID};
+	SPIPlanPtr	plan = SPI_prepare(sql, 1, types);
+	Datum		result;
+	bool		isnull;
+
+	if (!plan)
+		elog(ERROR, "could not prepare merge");
+	/* As foreign keys do: it sees what this command wrote, and of others what the snapshot has */
+	if (SPI_execute_snapshot(plan, &clock, NULL, snapshot, InvalidSnapshot, false, true, 0) < 0 ||
+		SPI_processed != 1)
+		elog(ERROR, "could not merge");
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return isnull ? (Datum) 0 : SPI_datumTransfer(result, false, -1);
+}
+
+/*
+ * _merge_together(statements text[], clock timestamptz) RETURNS jsonb[]
+ * Runs statements that each give one jsonb, all under one snapshot: what one
+ * reads of the sources the others read, too.
+ */
+Datum
+merge_together(PG_FUNCTION_ARGS)
+{
+	ArrayType  *statements = PG_GETARG_ARRAYTYPE_P(0);
+	Datum	   *texts;
+	Datum	   *results;
+	int			n;
+	Snapshot	snapshot;
+
+	deconstruct_array(statements, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &n);
+	results = palloc(sizeof(Datum) * Max(n, 1));
+	snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() :
+								GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	for (int i = 0; i < n; i++)
+		results[i] = execute_merge(TextDatumGetCString(texts[i]), PG_GETARG_DATUM(1), snapshot);
+	SPI_finish();
+	UnregisterSnapshot(snapshot);
+
+	PG_RETURN_ARRAYTYPE_P(construct_array(results, n, JSONBOID, -1, false, TYPALIGN_INT));
 }

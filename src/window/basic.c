@@ -364,7 +364,7 @@ basic_add(void *accumulator, const FamilySpec *spec, int64 ts, Image value, uint
 	}
 	else
 		add_other(acc, spec, value, n);
-	acc->count += n;
+	add_events(&acc->count, n);
 }
 
 static bool
@@ -555,12 +555,12 @@ basic_merge(void *accumulator, const FamilySpec *spec, const char *partial, Size
 		if (!(flags & BASIC_ALIKE))
 		{
 			/* The first image counts as an event, for the second to be compared with it */
-			acc->count += count;
+			add_events(&acc->count, count);
 			note_image(acc, spec, read_image(spec->type, &reader));
 			return;
 		}
 	}
-	acc->count += count;
+	add_events(&acc->count, count);
 }
 
 /* Reads, and checks, what a partial has of its sum. */

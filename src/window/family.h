@@ -125,6 +125,16 @@ typedef struct Family
 						  bool *isnull, uint8 *flags);
 } Family;
 
+/* Events are counted in int64, as count() gives their number. */
+#define MAX_EVENTS ((uint64) PG_INT64_MAX)
+
+/* Adds to a number of events, which stays at MAX_EVENTS: only made-up states get there. */
+static inline void
+add_events(uint64 *events, uint64 n)
+{
+	*events = likely(n <= MAX_EVENTS - *events) ? *events + n : MAX_EVENTS;
+}
+
 /* basic.c: count, sum, avg, min, max */
 extern const Family family_basic;
 

@@ -1,7 +1,7 @@
 /*
  * kept.h
  *	  What families that keep values of events share: images that outlive the
- *	  event they came with, and numbers of events.
+ *	  event they came with.
  */
 #ifndef FEATURESTORE_KEPT_H
 #define FEATURESTORE_KEPT_H
@@ -96,21 +96,6 @@ read_image(Reader *reader, const ValueType *type)
 		return (Image) {"", 0};
 	}
 	return (Image) {bytes, size};
-}
-
-/* Events are counted in int64, as count() gives their number. */
-#define MAX_EVENTS ((uint64) PG_INT64_MAX)
-
-/* Adds to a number of events; raises 54000 beyond MAX_EVENTS. */
-static inline void
-add_events(uint64 *events, uint64 n)
-{
-	if (unlikely(n > MAX_EVENTS - *events))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("window state has too many events"),
-				 errdetail("It would have more than %lld events.", (long long) PG_INT64_MAX)));
-	*events += n;
 }
 
 #endif							/* FEATURESTORE_KEPT_H */

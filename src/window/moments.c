@@ -164,7 +164,7 @@ moments_add(void *accumulator, const FamilySpec *spec, int64 ts, Image value, ui
 		special = add_powers(acc, spec, value, (int64) n);
 	if (special != SPECIAL_NONE)
 		acc->specials.counts[special] += n;
-	acc->count += n;
+	add_events(&acc->count, n);
 }
 
 static bool
@@ -240,7 +240,7 @@ moments_merge(void *accumulator, const FamilySpec *spec, const char *partial, Si
 		for (int power = 1; power <= acc->power; power++)
 			exact_merge(power_sum(acc, power), &reader);
 	}
-	acc->count += count;
+	add_events(&acc->count, count);
 }
 
 static uint64

@@ -182,21 +182,24 @@ group_windows(const TimeWindow *windows, int nwindows, int *groups)
 {
 	StateLevel **levels = palloc0(sizeof(StateLevel *) * (nwindows + 1));
 	int		   *nlevels = palloc0(sizeof(int) * (nwindows + 1));
+	int		   *sizes = palloc0(sizeof(int) * (nwindows + 1));
 
 	for (int i = 0; i < nwindows; i++)
 	{
 		StateLevel	lattice;
+		bool		has_lattice = window_lattice(&windows[i], &lattice);
+		int			group;
 
-		groups[i] = 1;
-		if (!window_lattice(&windows[i], &lattice))
-			continue;
-		for (;; groups[i]++)
+		for (group = 1;; group++)
 		{
-			if (!levels[groups[i]])
-				levels[groups[i]] = palloc(sizeof(StateLevel) * nwindows);
-			if (add_level(levels[groups[i]], &nlevels[groups[i]], &lattice))
+			if (!levels[group])
+				levels[group] = palloc(sizeof(StateLevel) * nwindows);
+			if (sizes[group] < STATE_MAX_WINDOWS &&
+				(!has_lattice || add_level(levels[group], &nlevels[group], &lattice)))
 				break;
 		}
+		sizes[group]++;
+		groups[i] = group;
 	}
 }
 

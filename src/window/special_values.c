@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "window/family.h"
 #include "window/special_values.h"
 
 uint8
@@ -40,7 +41,7 @@ special_merge_counts(SpecialCounts *specials, uint8 flags, Reader *reader)
 		{
 			uint64		count = read_varint(reader);
 
-			specials->counts[i] += count;
+			add_events(&specials->counts[i], count);
 			if (i != SPECIAL_MINUS_ZERO)
 				not_finite += count;
 		}

@@ -125,7 +125,7 @@ extern StateSpec *spec_make(const FamilySpec *family, const char *collation, uin
 /* The spec with these bytes, from a cache; NULL if they are none. */
 extern StateSpec *spec_from_bytes(const char *bytes, Size size, bool is_agg);
 
-/* Assigns windows to groups that nest, from 1 on. */
+/* Assigns windows to groups that nest, of STATE_MAX_WINDOWS at most, from 1 on. */
 extern void group_windows(const TimeWindow *windows, int nwindows, int *groups);
 
 /* Fills in where edges can be; thresholds has room for spec->nlevels. */

@@ -363,7 +363,7 @@ append_tile(StringInfo out, const StateSpec *spec, const Tile *tile, uint64 *eve
 
 	if (n == 0)
 		n = spec->family.family->check(&spec->family, tile->data, tile->size);
-	*events += n;
+	add_events(events, n);
 	appendStringInfoString(out, "{\"start\": ");
 	if (tile->level == LEVEL_EXPIRED)
 		appendStringInfoString(out, "null, \"width\": null");

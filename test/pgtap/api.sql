@@ -136,7 +136,7 @@ SELECT columns_are('featurestore', 'feature', ARRAY['relation', 'version', 'is_c
 SELECT columns_are('featurestore', 'window_table', ARRAY['relation', 'entity', 'state_columns', 'templates', 'values_view', 'offline_table']);
 SELECT columns_are('featurestore', 'features', ARRAY['feature', 'version', 'is_current', 'owner', 'source_table', 'entity', 'timeseries_column', 'function',
 	'input', 'filter', 'time_window', 'params', 'result_type', 'class', 'online_table', 'state_column', 'description']);
-SELECT columns_are('featurestore', 'progress', ARRAY['pid', 'operation', 'online_table', 'phase', 'done', 'total']);
+SELECT columns_are('featurestore', 'progress', ARRAY['pid', 'operation', 'online_table', 'phase', 'done', 'total', 'rate']);
 SELECT columns_are('featurestore', 'spec', ARRAY['relation', 'version', 'with_status', 'exclude_columns', 'items', 'steps']);
 SELECT columns_are('featurestore', 'feature_specs', ARRAY['spec', 'version', 'owner', 'columns', 'tables', 'with_status', 'exclude_columns', 'items']);
 SELECT columns_are('featurestore', 'publications', ARRAY['online_table', 'source_table', 'publish_mode', 'primary_key', 'timeseries_column',

@@ -185,6 +185,7 @@ CREATE FUNCTION statuses(user_id int) RETURNS text LANGUAGE sql AS $$
 SELECT string_agg(concat_ws(' ', key, j -> 'values' ->> key, value ->> 'status'), ', ' ORDER BY key)
 FROM featurestore.feature_lookup_json('growing', jsonb_build_object('user_id', user_id), metadata => true) AS j, jsonb_each(j -> 'status') $$;
 SELECT statuses(1), statuses(77);
+SELECT user_id, mean, items FROM users_values ORDER BY user_id;
 -- only what was added is filled; what was there stays as of its time, which is that of the table
 CREATE TABLE filled AS SELECT applied_to FROM featurestore.publication_position WHERE relation = 'users'::regclass;
 INSERT INTO payments VALUES (1, 'd', '2024-03-04', 1000, 3), (9, 'd', '2024-03-04', 1000, 3);
@@ -245,6 +246,32 @@ SELECT to_regclass('scored');
 SET client_min_messages = warning;
 SELECT featurestore.materialize_features('{mean}', 'users');
 RESET client_min_messages;
+
+--
+-- Types with modifiers, names that are awkward, times at the ends, very many windows
+--
+CREATE TABLE odd (n char(5), "100%" bit(3), k date, v char(4), w varchar(9));
+INSERT INTO odd VALUES ('a', '101', '2024-03-01', 'x', 'yy'), ('a', '101', '2024-03-02', 'z ', 'y'), ('b', '000', '5000000-01-01', 'q', 'q'), ('c', '111', '4714-11-24 BC', 'r', 'r'),
+	('c', '111', '2024-03-01', 's', 's'), ('d', '010', 'infinity', 't', 't'), ('d', '010', NULL, 't', 't');
+SELECT count(*) FROM featurestore.register_features('odd', '{n,100%}', 'k', '[{"function": "max", "input": "v", "name": "most"}, {"function": "last_n", "input": "w", "params": {"n": 2}, "name": "latest"}]',
+	ARRAY[featurestore.lifetime_window(), featurestore.tumbling_window('1 day')]);
+SET client_min_messages = warning;
+SELECT featurestore.materialize_features('{most_lifetime,latest_lifetime,most_tumbling_1d}', 'odds', 'odds_offline');
+RESET client_min_messages;
+SELECT name, type FROM columns('odds') UNION ALL SELECT name, type FROM columns('odds_offline');
+SELECT n, "100%", most_lifetime, latest_lifetime FROM odds_values ORDER BY 1;
+SELECT * FROM odds_offline ORDER BY 1, 3;
+SELECT key, value FROM featurestore.preview_feature('latest_lifetime', '{"n": "a", "100%": "101"}');
+SELECT key, value FROM featurestore.preview_feature('most_lifetime');
+SELECT value FROM featurestore.explain_feature('most_lifetime', '{"n": "a", "100%": "101"}') WHERE item ~ 'served';
+SELECT featurestore.create_feature_spec('odd_spec', ARRAY[featurestore.feature('{most_lifetime}', default_values => '{"most_lifetime": "none"}')]);
+SELECT * FROM odd_spec_batch('{a,zz}', '{101,101}');
+SELECT featurestore.drop_feature_spec('odd_spec');
+SELECT count(*) FROM featurestore.register_features('odd', '{n}', 'k', '[{"function": "count", "name": "odd_rows"}]', ARRAY(SELECT featurestore.rolling_window(i * interval '1 day', hop => '1 day') FROM generate_series(1, 70) AS i));
+SET client_min_messages = warning;
+SELECT featurestore.materialize_features(ARRAY(SELECT feature FROM placed WHERE feature ~ '^odd_rows'), 'odd_counts');
+RESET client_min_messages;
+SELECT state_column, count(*) FROM placed WHERE online_table = 'odd_counts' GROUP BY 1 ORDER BY 1;
 
 --
 -- Dropping
