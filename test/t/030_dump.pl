@@ -23,6 +23,7 @@ my $definitions = Sample::definitions($old, 'sample');
 my $lookups = Sample::lookups($old, 'sample');
 my $published = Sample::published($old, 'sample');
 is($published, "1|l45|3|PRESENT|45|PRESENT||NOT_READY\n2|l3|6|PRESENT|-7|NOT_FOUND||NOT_READY\n200|l50||NOT_FOUND|50|PRESENT||NOT_READY", 'published rows before');
+Sample::check_windows($old, 'sample', 'before');
 like($lookups->{'rows, direct path on'}, qr/^50\|50\|PRESENT\|\{50,50\.5\}\|PRESENT\|5\|PRESENT\|50\|PRESENT\|sad\|PRESENT\|2\|PRESENT\|5\|PRESENT\|100\|PRESENT\|1050\|PRESENT$/m, 'rows before');
 
 my $new = PostgreSQL::Test::Cluster->new('new');

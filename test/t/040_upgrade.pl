@@ -40,7 +40,7 @@ chdir "$FindBin::RealBin/../..";
 
 $new->start;
 is($new->safe_psql('sample', 'SELECT relation::oid, relation FROM featurestore.spec ORDER BY 1'), $oids, 'specs have their OIDs');
-is($new->safe_psql('sample', 'SELECT count(*) FROM featurestore.publication_position'), '2', 'positions came along, of another cluster');
+is($new->safe_psql('sample', 'SELECT count(*) FROM featurestore.publication_position'), '3', 'positions came along, of another cluster');
 Sample::check_copy($new, 'sample', $definitions, $lookups, $published, 'upgraded');
 ok(!$new->log_contains('TRAP:|PANIC|terminated by signal'), 'nothing crashed');
 $new->stop;

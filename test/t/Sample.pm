@@ -30,6 +30,9 @@ my %definitions = (
 		FROM featurestore.spec s JOIN pg_class c ON c.oid = s.relation JOIN pg_proc p ON p.pronamespace = c.relnamespace
 			AND p.proname = ANY (ARRAY[relname, relname || '_batch', relname || '_vectors', relname || '_matrix'])
 		JOIN pg_roles r ON r.oid = p.proowner ORDER BY p.oid::regprocedure::text},
+	'features' => 'SELECT * FROM featurestore.features ORDER BY feature::text',
+	'views of features' => 'SELECT feature, pg_get_viewdef(feature) FROM featurestore.features ORDER BY feature::text',
+	'window tables' => 'SELECT *, pg_get_viewdef(values_view) FROM featurestore.window_table ORDER BY relation::text',
 	'feature_specs' => 'SELECT * FROM featurestore.feature_specs ORDER BY spec::text',
 	'feature_tables' => 'SELECT * FROM featurestore.feature_tables ORDER BY table_name::text',
 );
@@ -43,6 +46,20 @@ my @lookups = (
 	[ 'paths', q{SELECT item, relation, path, reason, keys, found FROM featurestore.explain_lookup('"Odd ""Schema"."The Spec"', '{"k": [1, 2]}')} ],
 );
 my @published = (q{SELECT id, label, amount, amount_status, code, code_status, never, never_status FROM rec.published_batch('{1,2,200}', '{l45,l3,l50}')});
+
+# Features of ids that have events, and of one that has none; offline rows.
+my $windows = q{SELECT * FROM rec.windowed_batch('{1,2,200}', '2024-01-01 04:00Z')};
+my $closed = q{SELECT count(*), sum(daily) FROM "Odd ""Schema".closed};
+my $windows_ready = "1|6|PRESENT|0|PRESENT|{odd!}|PRESENT\n2|12|PRESENT|0|PRESENT|{even!}|PRESENT\n200||NOT_FOUND|0|NOT_FOUND|{none}|NOT_FOUND";
+
+sub check_windows
+{
+	my ($node, $database, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	is($node->safe_psql($database, $windows), $windows_ready, "$what: features");
+	is($node->safe_psql($database, $closed), '100|300', "$what: offline rows of features");
+}
 
 sub definitions
 {
@@ -83,7 +100,9 @@ sub check_copy
 
 	is(published($node, $database), "1|l45||NOT_READY|-7|NOT_READY||NOT_READY\n2|l3||NOT_READY|-7|NOT_READY||NOT_READY\n200|l50||NOT_READY|-7|NOT_READY||NOT_READY",
 		"$what: published tables are not ready");
-	is($node->safe_psql($database, 'SELECT count(*), count(*) FILTER (WHERE is_ready), count(applied_to) FROM featurestore.publications'), '3|0|0',
+	unlike($node->safe_psql($database, $windows), qr/PRESENT|NOT_FOUND/, "$what: nor are features");
+	is($node->safe_psql($database, 'SELECT count(*) FROM rec.windows_values WHERE spent_v1 IS NOT NULL OR daily IS NOT NULL'), '0', "$what: nor does their view show any");
+	is($node->safe_psql($database, 'SELECT count(*), count(*) FILTER (WHERE is_ready), count(applied_to) FROM featurestore.publications'), '4|0|0',
 		"$what: and the view says so");
 	is($node->safe_psql($database, "SELECT count(*) > 0 FROM rec.some"), 't', "$what: though their rows are there");
 	my ($status, $out, $err) = $node->psql($database, q{SET ROLE feature_owner; SELECT featurestore.publish_table('lib.codes', 'rec.some', filter => 'code > 40 AND label IS NOT NULL', features => '{code}')});
@@ -92,6 +111,11 @@ sub check_copy
 	$node->safe_psql($database, q{SET ROLE feature_owner; CALL featurestore.sync('"Odd ""Schema".newest')});
 	is(published($node, $database), $published, "$what: after a sync lookups are as before");
 	is($node->safe_psql($database, 'SELECT count(*) FILTER (WHERE is_ready) FROM featurestore.publications'), '2', "$what: and the view says so");
+	my $states = $node->safe_psql($database, 'SELECT md5(string_agg(w::text, E\'\\n\' ORDER BY id)) FROM rec.windows AS w');
+	$node->safe_psql($database, q{SET ROLE feature_owner; CALL featurestore.sync('rec.windows')});
+	check_windows($node, $database, "$what, after a sync");
+	is($node->safe_psql($database, 'SELECT md5(string_agg(w::text, E\'\\n\' ORDER BY id)) FROM rec.windows AS w'), $states, "$what: states had been copied as they were");
+	is($node->safe_psql($database, q{SELECT rows_changed FROM featurestore.publications WHERE online_table = 'rec.windows'::regclass}), '0', "$what: the sync had nothing to write");
 
 	# Specs can be worked on
 	$node->safe_psql($database, q{SET ROLE feature_owner; ALTER TABLE rec.second_name RENAME COLUMN number TO n2});
@@ -102,7 +126,7 @@ sub check_copy
 		featurestore.lookup('rec.second_name', '{User=user_id}')])});
 	is($node->safe_psql($database, q{SELECT * FROM rec.whole(1, '2024-01-03 12:00Z')}), '1|2', "$what: specs can be replaced");
 	$node->safe_psql($database, q{SET ROLE feature_owner; SELECT featurestore.drop_feature_spec('rec.whole'); DROP TABLE rec.second_name CASCADE});
-	is($node->safe_psql($database, q{SELECT count(*) FROM featurestore.spec}), '1', "$what: and dropped, with what they read");
+	is($node->safe_psql($database, q{SELECT count(*) FROM featurestore.spec}), '2', "$what: and dropped, with what they read");
 	$node->safe_psql($database, 'DROP EXTENSION featurestore CASCADE');
 }
 

@@ -66,6 +66,15 @@ SELECT featurestore.create_feature_spec('rec.published', with_status => true, it
 	featurestore.lookup('rec.some', '{label}', default_values => '{"code": -7}'),
 	featurestore.lookup('rec.never', '{label}', rename_outputs => '{"code": "never"}')]);
 
+-- features, materialized: with a filter, of a version that was replaced, with an offline table
+SELECT featurestore.register_feature('rec.spent', 'rec.events', '{id}', 'at', 'sum', 'amount', featurestore.rolling_window('7 days', hop => '1 hour'));
+SELECT featurestore.register_feature('rec.daily', 'rec.events', '{id}', 'at', 'count', time_window => featurestore.tumbling_window('1 day'));
+SELECT featurestore.register_feature('rec.kinds', 'rec.events', '{id}', 'at', 'last_distinct_n', 'kind || ''!''', params => '{"n": 2}', filter => 'amount > 1', description => 'Kinds');
+SELECT featurestore.materialize_features('{rec.spent,rec.daily,rec.kinds}', 'rec.windows', '"Odd ""Schema".closed');
+SELECT featurestore.register_feature('rec.spent', 'rec.events', '{id}', 'at', 'avg', 'amount', replace => true);
+SELECT featurestore.create_feature_spec('rec.windowed', with_status => true, items => ARRAY[
+	featurestore.feature('{rec.spent_v1,rec.daily,rec.kinds}', default_values => '{"kinds": ["none"]}')]);
+
 GRANT USAGE ON SCHEMA rec TO feature_reader;
 GRANT SELECT (id, at, amount) ON "Odd ""Schema".newest TO feature_reader;
 REVOKE EXECUTE ON FUNCTION rec.published_batch FROM PUBLIC;
