@@ -37,6 +37,11 @@ SELECT featurestore.create_feature_spec('rec.s', ARRAY[
 	featurestore.lookup('rec.awaited', '{item_id}', rename_outputs => '{"stock": "awaited"}', default_values => '{"awaited": -1}'),
 	featurestore.expression('age * clicks', 'product')]);
 SELECT featurestore.create_feature_spec('rec.simple', ARRAY[featurestore.lookup('rec.users', '{user_id}', '{age}')]);
+CREATE TABLE rec.log AS SELECT user_id, at, clicks FROM rec.sessions;
+SELECT featurestore.register_feature('rec.total', 'rec.log', '{user_id}', 'at', 'sum', 'clicks', featurestore.rolling_window('2 days'));
+SELECT featurestore.register_feature('rec.recent', 'rec.log', '{user_id}', 'at', 'last_n', 'clicks', params => '{"n": 2}');
+SELECT featurestore.materialize_features('{rec.total,rec.recent}', 'rec.windows');
+SELECT featurestore.create_feature_spec('rec.windowed', ARRAY[featurestore.feature('{rec.total,rec.recent}')]);
 SELECT featurestore.create_feature_spec('rec.doomed', ARRAY[featurestore.lookup('rec.users', '{user_id}', '{age}')]);
 END
 
@@ -77,7 +82,9 @@ my @forms = (
 	[ 'json with metadata', qq{SELECT * FROM featurestore.feature_lookup_json('rec.s', '[{"user_id": 1, "item_id": 2}, {"user_id": 2000, "item_id": 3}]', '$time', true)} ],
 	[ 'explain_lookup', q{SELECT item, relation, path, reason, keys, found FROM featurestore.explain_lookup('rec.s', '{"user_id": 1, "item_id": [2, 2000]}')} ],
 	[ 'feature_specs', 'SELECT * FROM featurestore.feature_specs' ],
-	[ 'publications', 'SELECT * FROM featurestore.publications' ]);
+	[ 'publications', 'SELECT * FROM featurestore.publications' ],
+	[ 'windows', "SELECT * FROM rec.windowed_batch('{1,2,2000,NULL}', '$time')" ],
+	[ 'values of windows', 'SELECT * FROM rec.windows_values WHERE user_id < 10 ORDER BY user_id' ]);
 
 foreach my $path ('on', 'off')
 {
@@ -128,6 +135,9 @@ CALL featurestore.sync('rec.filled');
 END
 all_see('EXECUTE s', '99|1234|2|70|-1', 'changed rows');
 all_see('EXECUTE simple', "7|99\n5000|50", 'a new row');
+
+on_primary("INSERT INTO rec.log VALUES (7, '2024-01-03 12:00Z', 5); CALL featurestore.sync('rec.windows')");
+is($_->safe_psql('postgres', "SELECT * FROM rec.windowed(7, '$time')"), '7|148|{5,72}', 'windows after a sync on ' . $_->name) foreach $primary, $standby;
 
 on_primary("CALL featurestore.sync('rec.awaited')");
 all_see('EXECUTE s', '99|1234|2|70|70', 'the first fill');
