@@ -416,6 +416,8 @@ BEGIN
 		feature.version := featurestore._next_version(name);
 		PERFORM featurestore._retire_feature(defined) WHERE existing IS NOT NULL;
 		feature.relation := featurestore._create_feature_view(name, feature);
+		/* raises an error if there can be no state of the input, as of texts of some collations */
+		PERFORM featurestore._agg_template(d.definition, d.value_collation) FROM featurestore._described_features(ARRAY[feature]) AS d;
 		PERFORM featurestore._execute(grants);
 		PERFORM featurestore._store_feature(feature);
 	ELSE

@@ -107,7 +107,8 @@ COMMENT ON FUNCTION featurestore.preview_feature(text, jsonb, timestamptz) IS 'c
 
 /*
  * What explain_feature tells of the events of one key, as one row: how many are
- * in the window and when, those next to it, the value computed from them.
+ * in the window and when, those next to it, the value computed from them.  An
+ * event whose input is NULL is none.
  */
 CREATE FUNCTION featurestore._explain_events(feature featurestore.feature, key jsonb, lo timestamptz, hi timestamptz) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC'
@@ -122,7 +123,8 @@ BEGIN
 		' max(at) FILTER (WHERE at < $2) AS before, min(at) FILTER (WHERE at >= $3) AS after, %s FILTER (WHERE inside) AS state'
 		' FROM (%s) AS r JOIN (SELECT *, at >= $2 AND at < $3 AS inside FROM (%s) AS d) AS e ON %s) AS v',
 		template, described.call, format_type(feature.result_type, -1), featurestore._accumulate_call(feature, template),
-		featurestore._keys_query(feature), featurestore._dated_events_query(feature),
+		featurestore._keys_query(feature),
+		featurestore._dated_events_query(feature) || CASE WHEN feature.input IS NULL THEN '' ELSE ' AND value IS NOT NULL' END,
 		featurestore._same_key(feature.relation, feature.entity, 'e', 'r'))
 	INTO result USING key, lo, hi;
 	RETURN result;

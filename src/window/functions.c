@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/regproc.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 #include "catalog/namespace.h"
@@ -306,11 +307,17 @@ input_type(const FunctionCall *call, bool is_null, Oid type)
 	return result;
 }
 
-/* Raises an error unless a collation, by name, exists and is deterministic. */
-static void
-check_collation(const ValueType *type, const char *name)
+/*
+ * The qualified name of a collation, by which a state knows it; raises an error
+ * unless it exists and is deterministic.
+ */
+static char *
+collation_name(const ValueType *type, const char *name)
 {
 	Oid			collation;
+	HeapTuple	tuple;
+	Form_pg_collation form;
+	char	   *result;
 
 	if (!type->is_collatable)
 		ereport(ERROR,
@@ -321,10 +328,19 @@ check_collation(const ValueType *type, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("nondeterministic collations are not supported for window functions")));
-	if (strlen(name) > PG_UINT8_MAX)
+
+	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	result = quote_qualified_identifier(get_namespace_name(form->collnamespace),
+										NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	if (strlen(result) > PG_UINT8_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
 				 errmsg("name of collation is too long")));
+	return result;
 }
 
 /* Reads an argument that must not be NULL. */
@@ -365,10 +381,8 @@ make_state(FunctionCallInfo fcinfo, const FamilySpec *family, int collation_arg,
 	uint32		verbatim = family->type->code == VALUE_NONE ? 0 : family->family->verbatim;
 
 	if (!PG_ARGISNULL(collation_arg))
-	{
-		collation = text_to_cstring(PG_GETARG_TEXT_PP(collation_arg));
-		check_collation(family->type, collation);
-	}
+		collation = collation_name(family->type,
+								   text_to_cstring(PG_GETARG_TEXT_PP(collation_arg)));
 	PG_RETURN_POINTER(empty_state(spec_make(family, collation, verbatim, head_slack, windows,
 											nwindows, is_agg)));
 }

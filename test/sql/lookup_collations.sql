@@ -56,5 +56,15 @@ SELECT * FROM same($$ SELECT * FROM shared_batch('{ann,Ann,ANN}') $$);
 SELECT create_feature_spec('compared', ARRAY[lookup('ci', '{name}'), expression('name = ''ANN''', 'is_ann'), request_field('note', 'text'), expression('note = ''ANN''', 'says_ann')]);
 SELECT * FROM same($$ SELECT * FROM compared_batch('{ann,bob}', '{ann,ANN}') $$);
 
+-- states need values that are equal or not: refused when the feature is registered; as an entity it will do
+CREATE TABLE said (name text COLLATE ignores_case, word text COLLATE german, at timestamptz);
+INSERT INTO said VALUES ('Ann', 'ä', '2024-01-01'), ('ANN', 'z', '2024-01-02'), ('bob', 'b', '2024-01-01');
+SELECT refused($$ SELECT register_feature('names', 'said', '{word}', 'at', 'count', 'name') $$);
+SELECT count(*) FROM featurestore.feature WHERE relation::text = 'names';
+SELECT register_feature('words', 'said', '{name}', 'at', 'max', 'word');
 SET client_min_messages = warning;
+SELECT materialize_features('{words}', 'speakers');
+SELECT create_feature_spec('spoken', ARRAY[feature('{words}')]);
+SELECT * FROM same($$ SELECT * FROM spoken_batch('{ann,BOB,carl}') $$);
+
 DROP SCHEMA lookup_collations CASCADE;

@@ -172,6 +172,21 @@ SET enable_sort = off;
 SELECT pg_temp.run('hashed');
 SET work_mem = '64kB';
 SET hash_mem_multiplier = 1;
+-- what states take counts: groups that outgrow hash_mem go to disk
+CREATE FUNCTION pg_temp.spills(groups int) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE format($q$EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)
+		SELECT g, accumulate(window_state('sum', 'float8', '{rolling 1h hop 1m}'), timestamptz '2024-01-01' + n * interval '1 min', n::float8)
+		FROM generate_series(1, 20) AS n, generate_series(1, %s) AS g GROUP BY g$q$, groups) LOOP
+		IF line ~ 'Batches: ' THEN
+			RETURN substring(line FROM 'Batches: (\d+)')::int > 1;
+		END IF;
+	END LOOP;
+END
+$$;
+SELECT pg_temp.spills(20) AS few, pg_temp.spills(2000) AS many;
 SELECT pg_temp.run('spilled');
 RESET work_mem;
 RESET hash_mem_multiplier;

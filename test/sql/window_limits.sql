@@ -160,6 +160,9 @@ SET extra_float_digits = 0;
 SELECT state FROM state WHERE name = 'slack 0';
 SELECT count(*) AS states, count(*) FILTER (WHERE state::text::window_state::text = state::text AND _window_state_send(state::text::window_state) = _window_state_send(state)) AS read_back FROM state;
 
+-- A collation is known by its qualified name, whatever the search path
+SELECT describe(window_state('min', 'text', '{lifetime}', input_collation => '"C"')) ->> 'collation' AS collation;
+
 -- A made-up number of events stays one, and what states of them make can be read again
 WITH s AS (SELECT '{"version": 1, "family": "basic", "input": "none", "param": 0, "verbatim": 0, "watermark": "2024-01-01 00:00:00", "tiles": "01000980808080808080804000"}'::agg_state AS s)
 SELECT agg_value(s, 'count', NULL::bigint) AS one, agg_value(s + s, 'count', NULL::bigint) AS two, agg_value(s + s + s + s, 'count', NULL::bigint) AS four, (s + s + s + s)::text::agg_state::text = (s + s + s + s)::text AS read_again FROM s;
