@@ -552,7 +552,6 @@ BEGIN
 	IF wait IS NOT FALSE AND (window_table.offline_table IS DISTINCT FROM defined.offline_table
 							  OR NOT featurestore._is_filled(window_table.relation)) THEN
 		PERFORM featurestore._sync(window_table.relation, true);
-		PERFORM featurestore._report_states(window_table.relation);
 	END IF;
 	RETURN window_table.relation;
 END

@@ -601,6 +601,9 @@ BEGIN
 	PERFORM featurestore._store_definition('publication_position', jsonb_build_object(
 		'relation', online_table::oid::text, 'applied_to', CASE WHEN is_partial THEN least("position".applied_to, clock) ELSE clock END,
 		'synced_at', clock_timestamp(), 'rows_changed', changed, 'filled', CASE WHEN has_windows THEN columns END));
+	IF has_windows AND (is_addition OR "position".relation IS NULL) THEN
+		PERFORM featurestore._report_states(online_table);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION featurestore._merge(regclass, boolean) IS 'internal: makes an online table equal to what it should hold';
