@@ -210,20 +210,37 @@ spec_for_type(Oid type)
 	return spec;
 }
 
-/* The row type of the spec with this (qualified) name; raises 42704 if none. */
+static void
+refuse_name(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("feature spec \"%s\" does not exist", name),
+			 errhint("The view featurestore.feature_specs lists the specs there are.")));
+}
+
+/* RangeVarGetRelidExtended callback: what is no view is not to be locked. */
+static void
+check_is_view(const RangeVar *rv, Oid relid, Oid before, void *name)
+{
+	if (OidIsValid(relid) && get_rel_relkind(relid) != RELKIND_VIEW)
+		refuse_name(name);
+}
+
+/*
+ * The row type of the spec with this (qualified) name, whose view is locked, so
+ * that the type stays; raises 42704 if there is none.
+ */
 Oid
 spec_type_by_name(const char *name)
 {
 	List	   *names = stringToQualifiedNameListCompat(name);
-	RangeVar   *rv = makeRangeVarFromNameList(names);
-	Oid			relid = RangeVarGetRelid(rv, NoLock, true);
+	Oid			relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names), AccessShareLock,
+												 RVR_MISSING_OK, check_is_view, unconstify(char *, name));
 	Datum		values[CATALOG_MAX_COLUMNS];
 	bool		nulls[CATALOG_MAX_COLUMNS];
 
 	if (!OidIsValid(relid) || !catalog_fetch("spec", relid, NULL, values, nulls))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("feature spec \"%s\" does not exist", name),
-				 errhint("The view featurestore.feature_specs lists the specs there are.")));
+		refuse_name(name);
 	return get_rel_type_id(relid);
 }
