@@ -459,27 +459,6 @@ skip_int128(Reader *reader)
 }
 
 static void
-write_image(const ValueType *type, Image image, Writer *writer)
-{
-	if (type->size < 0)
-		write_varint(writer, image.size);
-	write_bytes(writer, image.data, image.size);
-}
-
-static inline Image
-read_image(const ValueType *type, Reader *reader)
-{
-	uint64		size = type->size < 0 ? read_varint(reader) : (uint64) type->size;
-	Image		image = {NULL, 0};
-
-	if (size <= PG_UINT32_MAX)
-		image = (Image) {read_bytes(reader, size), (uint32) size};
-	else
-		reader->failed = true;
-	return image;
-}
-
-static void
 basic_write(const void *accumulator, const FamilySpec *spec, Writer *writer)
 {
 	const BasicAccumulator *acc = accumulator;
@@ -510,9 +489,9 @@ basic_write(const void *accumulator, const FamilySpec *spec, Writer *writer)
 				write_int128(acc->sum.parts[i], writer);
 			break;
 	}
-	write_image(spec->type, min, writer);
+	write_image(spec->type, writer, min);
 	if (!alike)
-		write_image(spec->type, max, writer);
+		write_image(spec->type, writer, max);
 }
 
 static void
@@ -614,12 +593,12 @@ extremes_are_valid(const FamilySpec *spec, bool alike, Reader *reader)
 	Image		min = read_image(spec->type, reader);
 	Image		max;
 
-	if (min.data == NULL || !value_is_valid(spec->type, min))
+	if (reader->failed || !value_is_valid(spec->type, min))
 		return false;
 	if (alike)
 		return true;
 	max = read_image(spec->type, reader);
-	return max.data != NULL && value_is_valid(spec->type, max) &&
+	return !reader->failed && value_is_valid(spec->type, max) &&
 		(spec->type->is_collatable || value_order(spec->type, InvalidOid, min, max) < 0);
 }
 

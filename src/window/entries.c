@@ -304,7 +304,7 @@ read_entry(Reader *reader, const FamilySpec *spec, const EntryRules *rules,
 			reader->failed = true;
 		entry.ts = (int64) ((uint64) previous->ts + distance);
 	}
-	entry.image = read_image(reader, spec->type);
+	entry.image = read_image(spec->type, reader);
 	return entry;
 }
 
@@ -419,7 +419,7 @@ entries_write(const void *acc, const FamilySpec *spec, Writer *writer)
 			write_uint64(writer, (uint64) entry->ts);
 		else
 			write_varint(writer, (uint64) entry->ts - (uint64) entry[-1].ts);
-		write_image(writer, spec->type, kept_image(&entry->image));
+		write_image(spec->type, writer, kept_image(&entry->image));
 		index += run;
 	}
 }

@@ -309,7 +309,7 @@ read_frequency(Reader *reader, const ValueType *type)
 	StoredFrequency stored = {0};
 
 	stored.count = read_varint(reader);
-	stored.image = read_image(reader, type);
+	stored.image = read_image(type, reader);
 	if (!reader->failed && has_variants(type, stored.image))
 		stored.variants = read_varint(reader);
 	return stored;
@@ -423,7 +423,7 @@ frequencies_write(const void *acc, const FamilySpec *spec, Writer *writer)
 		Image		image = kept_image(&frequency->key.image);
 
 		write_varint(writer, frequency->count);
-		write_image(writer, spec->type, image);
+		write_image(spec->type, writer, image);
 		if (has_variants(spec->type, image))
 			write_varint(writer, frequency->variants);
 	}

@@ -75,27 +75,4 @@ kept_image(const KeptImage *kept)
 	};
 }
 
-/* In a partial: the length, where a type's images differ in it (varint); the bytes. */
-static inline void
-write_image(Writer *writer, const ValueType *type, Image image)
-{
-	if (type->size < 0)
-		write_varint(writer, image.size);
-	write_bytes(writer, image.data, image.size);
-}
-
-static inline Image
-read_image(Reader *reader, const ValueType *type)
-{
-	uint64		size = type->size < 0 ? read_varint(reader) : type->size;
-	const char *bytes = size <= MaxAllocSize ? read_bytes(reader, size) : NULL;
-
-	if (unlikely(bytes == NULL))
-	{
-		reader->failed = true;
-		return (Image) {"", 0};
-	}
-	return (Image) {bytes, size};
-}
-
 #endif							/* FEATURESTORE_KEPT_H */

@@ -335,8 +335,8 @@ percentile_merge(void *acc, const FamilySpec *spec, const char *partial, Size si
 			nevents += count;
 		}
 	}
-	least = read_image(&reader, spec->type);
-	greatest = read_image(&reader, spec->type);
+	least = read_image(spec->type, &reader);
+	greatest = read_image(spec->type, &reader);
 	while (reader.at < reader.end)
 	{
 		uint64		count = read_bucket(&reader, &index);
@@ -447,8 +447,8 @@ percentile_write(const void *acc, const FamilySpec *spec, Writer *writer)
 	for (int i = 0; i < NSPECIALS; i++)
 		if (sketch->specials[i] > 0)
 			write_varint(writer, sketch->specials[i]);
-	write_image(writer, spec->type, kept_image(&sketch->least.image));
-	write_image(writer, spec->type, kept_image(&sketch->greatest.image));
+	write_image(spec->type, writer, kept_image(&sketch->least.image));
+	write_image(spec->type, writer, kept_image(&sketch->greatest.image));
 	write_buckets(sketch, writer);
 }
 
@@ -537,8 +537,8 @@ percentile_check(const FamilySpec *spec, const char *partial, Size size)
 
 	if (reader.failed || level > MAX_BUCKET_LEVEL || !check_specials(&checked, spec, &reader, head))
 		return 0;
-	least = read_image(&reader, spec->type);
-	greatest = read_image(&reader, spec->type);
+	least = read_image(spec->type, &reader);
+	greatest = read_image(spec->type, &reader);
 	if (reader.failed || !value_is_valid(spec->type, least) ||
 		!value_is_valid(spec->type, greatest) ||
 		value_order(spec->type, InvalidOid, least, greatest) > 0 ||

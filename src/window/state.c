@@ -98,15 +98,6 @@ empty_state(StateSpec *spec)
 	return (struct varlena *) writer.data;
 }
 
-void
-write_image(const ValueType *type, Writer *writer, Image image)
-{
-	if (type->size < 0)
-		write_varint(writer, image.size);
-	if (image.size > 0)
-		write_bytes(writer, image.data, image.size);
-}
-
 /* Are these the images of a verbatim tile: valid and in order? */
 static bool
 images_are_valid(const ValueType *type, const Tile *tile)

@@ -142,8 +142,6 @@ extern bool is_too_old(const StateSpec *spec, int64 watermark, int64 at);
 /* Finds the parts of a state, detoasted; raises XX001 if it is damaged. */
 extern void state_view(struct varlena *state, StateView *view);
 
-extern void write_image(const ValueType *type, Writer *writer, Image image);
-
 /* Raises XX001: a state that was stored is not one. */
 extern void report_damaged_state(void);
 

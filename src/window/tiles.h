@@ -163,18 +163,4 @@ next_tile(TileReader *tiles, Tile *tile)
 	return !reader->failed;
 }
 
-/* The next image of a verbatim tile or of raw events. */
-static inline Image
-read_image(const ValueType *type, Reader *reader)
-{
-	uint64		size = type->size >= 0 ? (uint64) type->size : read_varint(reader);
-	Image		image;
-
-	image.size = (uint32) Min(size, MaxAllocSize);
-	image.data = read_bytes(reader, image.size);
-	if (!image.data)
-		image.size = 0;
-	return image;
-}
-
 #endif							/* FEATURESTORE_TILES_H */

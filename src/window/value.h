@@ -95,6 +95,30 @@ extern int	value_total_order(const ValueType *type, Oid collation, Image a, Imag
  */
 extern uint64 value_hash(const ValueType *type, Image image);
 
+/* As stored: the length, where a type's images differ in it (varint); the bytes. */
+static inline void
+write_image(const ValueType *type, Writer *writer, Image image)
+{
+	if (type->size < 0)
+		write_varint(writer, image.size);
+	if (image.size > 0)
+		write_bytes(writer, image.data, image.size);
+}
+
+static inline Image
+read_image(const ValueType *type, Reader *reader)
+{
+	uint64		size = type->size < 0 ? read_varint(reader) : (uint64) type->size;
+	const char *bytes = size <= MaxAllocSize ? read_bytes(reader, size) : NULL;
+
+	if (unlikely(bytes == NULL))
+	{
+		reader->failed = true;
+		return (Image) {"", 0};
+	}
+	return (Image) {bytes, (uint32) size};
+}
+
 /* Is this an image of the type?  For binary input: data has size readable bytes. */
 extern bool value_is_valid(const ValueType *type, Image image);
 
