@@ -92,6 +92,14 @@ CREATE FUNCTION featurestore._canonical_input(source regclass, input text, OUT c
 	AS 'MODULE_PATHNAME', 'canonical_input' LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION featurestore._canonical_input(regclass, text) IS 'internal: an input in a form that means the same in any session';
 
+/*
+ * What _canonical_filter (is_condition) or _canonical_input would raise for an
+ * expression: an object with code, message, detail and hint; NULL for nothing.
+ */
+CREATE FUNCTION featurestore._expression_problem(source regclass, expression text, is_condition boolean) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'expression_problem' LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._expression_problem(regclass, text, boolean) IS 'internal: what is wrong with an input or filter';
+
 /* The registered feature that relation is; raises 42704 if it is none, naming it as the caller did. */
 CREATE FUNCTION featurestore._feature(relation regclass, name text) RETURNS featurestore.feature
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -202,22 +210,22 @@ $$;
 COMMENT ON FUNCTION featurestore._check_event_time(regclass, text[], text) IS 'internal: raises an error unless this column has the time of events';
 
 /*
- * Raises an error unless a feature has what it needs.  With more than one
- * problem the error names them all.
+ * What is wrong with the parts of a feature: a list of objects with code,
+ * message, detail and hint.  The function is left out where has_input_type is
+ * false, since whether it fits depends on the input.
  */
-CREATE FUNCTION featurestore._check_feature(feature featurestore.feature) RETURNS void
+CREATE FUNCTION featurestore._feature_problems(feature featurestore.feature, has_input_type boolean) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	part text;
 	problems jsonb := '[]';
-	problem jsonb;
 	code text;
 	message text;
 	detail text;
 	hint text;
 BEGIN
-	FOREACH part IN ARRAY '{entity,time,function}'::text[] LOOP
+	FOREACH part IN ARRAY CASE WHEN has_input_type THEN '{entity,time,function}' ELSE '{entity,time}' END::text[] LOOP
 		BEGIN
 			CASE part
 				WHEN 'entity' THEN PERFORM featurestore._check_entity(feature.source, feature.entity);
@@ -229,7 +237,18 @@ BEGIN
 			problems := problems || jsonb_build_object('code', code, 'message', message, 'detail', detail, 'hint', hint);
 		END;
 	END LOOP;
-	problem := problems -> 0;
+	RETURN problems;
+END
+$$;
+COMMENT ON FUNCTION featurestore._feature_problems(featurestore.feature, boolean) IS 'internal: what is wrong with a feature';
+
+/* Raises an error that names all problems, if there are any. */
+CREATE FUNCTION featurestore._raise_problems(problems jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	problem jsonb := problems -> 0;
+BEGIN
 	IF jsonb_array_length(problems) > 1 THEN
 		problem := problem || jsonb_build_object('message', format('the feature has %s problems', jsonb_array_length(problems)),
 			'detail', (SELECT string_agg(concat_ws(' ', p->>'message' || '.', nullif(p->>'detail', ''), nullif(p->>'hint', '')), E'\n' ORDER BY n)
@@ -240,7 +259,40 @@ BEGIN
 	END IF;
 END
 $$;
+COMMENT ON FUNCTION featurestore._raise_problems(jsonb) IS 'internal: raises an error for a list of problems';
+
+/* Raises an error unless a feature has what it needs.  With more than one problem the error names them all. */
+CREATE FUNCTION featurestore._check_feature(feature featurestore.feature) RETURNS void
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$ SELECT featurestore._raise_problems(featurestore._feature_problems(feature, true)) $$;
 COMMENT ON FUNCTION featurestore._check_feature(featurestore.feature) IS 'internal: raises an error unless a feature has what it needs';
+
+/*
+ * Raises an error if input or filter are wrong, and there is more than that one
+ * problem.  A single problem is left to be raised where it shows, with its place
+ * in the text.
+ */
+CREATE FUNCTION featurestore._check_expressions(source regclass, entity text[], timeseries_column text, input_problem jsonb, filter_problem jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	feature featurestore.feature;
+	problems jsonb := '[]';
+BEGIN
+	IF num_nonnulls(input_problem, filter_problem) = 0 THEN
+		RETURN;
+	END IF;
+	feature.source := source;
+	feature.entity := entity;
+	feature.timeseries_column := timeseries_column;
+	problems := featurestore._feature_problems(feature, false)
+		|| to_jsonb(array_remove(ARRAY[input_problem, filter_problem], NULL));
+	IF jsonb_array_length(problems) > 1 THEN
+		PERFORM featurestore._raise_problems(problems);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_expressions(regclass, text[], text, jsonb, jsonb) IS 'internal: raises an error for several problems of a feature at once';
 
 /* Raises an error whose detail and hint may be empty. */
 CREATE FUNCTION featurestore._raise(code text, message text, detail text, hint text) RETURNS void
@@ -517,6 +569,9 @@ CREATE FUNCTION featurestore.register_feature(name text, source regclass, entity
 	/* no setting of its own: names are resolved as the caller's search path says */
 	BEGIN ATOMIC
 		SELECT featurestore._check_source('source', register_feature.source);
+		SELECT featurestore._check_expressions(register_feature.source, register_feature.entity, register_feature.timeseries_column,
+			featurestore._expression_problem(register_feature.source, register_feature.input, false),
+			featurestore._expression_problem(register_feature.source, register_feature.filter, true));
 		SELECT featurestore._register_feature(register_feature.name, current_schema()::text, register_feature.source,
 			register_feature.entity, register_feature.timeseries_column, register_feature.function,
 			i.canonical, i.type, i.column_name, register_feature.time_window, register_feature.params,

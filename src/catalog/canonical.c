@@ -12,6 +12,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -25,8 +26,10 @@
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -35,6 +38,7 @@
 
 PG_FUNCTION_INFO_V1(canonical_filter);
 PG_FUNCTION_INFO_V1(canonical_input);
+PG_FUNCTION_INFO_V1(expression_problem);
 PG_FUNCTION_INFO_V1(equality_operator);
 
 /* Puts the cursor of a parse error into the expression, not into the caller's statement. */
@@ -166,6 +170,72 @@ canonical_filter(PG_FUNCTION_ARGS)
 	Node	   *expression;
 
 	PG_RETURN_TEXT_P(canonical_text(PG_GETARG_OID(0), PG_GETARG_TEXT_PP(1), "filter", true, &expression));
+}
+
+/* What an error says, as an object with code, message, detail and hint, empty if there is none. */
+static Datum
+error_as_json(const ErrorData *error)
+{
+	const char *members[] = {
+		"code", unpack_sql_state(error->sqlerrcode), "message", error->message,
+		"detail", error->detail ? error->detail : "", "hint", error->hint ? error->hint : ""
+	};
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < lengthof(members); i++)
+	{
+		JsonbValue	value = {.type = jbvString};
+
+		value.val.string.val = pstrdup(members[i]);
+		value.val.string.len = strlen(members[i]);
+		pushJsonbValue(&state, i % 2 == 0 ? WJB_KEY : WJB_VALUE, &value);
+	}
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+}
+
+/*
+ * _expression_problem(source regclass, expression text, is_condition boolean) RETURNS jsonb
+ * What _canonical_filter (is_condition) or _canonical_input would raise, NULL if
+ * nothing.  In a subtransaction, as PL/pgSQL catches errors.
+ */
+Datum
+expression_problem(PG_FUNCTION_ARGS)
+{
+	bool		is_condition = PG_GETARG_BOOL(2);
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile Datum problem = (Datum) 0;
+	Node	   *expression;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		canonical_text(PG_GETARG_OID(0), PG_GETARG_TEXT_PP(1), is_condition ? "filter" : "input",
+					   is_condition, &expression);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		/* A cancel is none of the expression's */
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		problem = error_as_json(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+
+	if (problem == (Datum) 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(problem);
 }
 
 /*

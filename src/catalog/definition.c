@@ -66,7 +66,10 @@ open_catalog(const char *name)
 			 errmsg("\"%s\" is not a catalog of definitions", name)));
 }
 
-/* The relation that a member of definition names, whatever form its name has; InvalidOid: none. */
+/*
+ * The relation that a member of definition names, as a text in any form that a
+ * name has; InvalidOid for none, which is null or not there.
+ */
 static Oid
 named_relation(Jsonb *definition, const char *member)
 {
@@ -75,8 +78,12 @@ named_relation(Jsonb *definition, const char *member)
 
 	if (!JB_ROOT_IS_OBJECT(definition) ||
 		getKeyJsonValueFromContainer(&definition->root, member, strlen(member), &value) == NULL ||
-		value.type != jbvString)
+		value.type == jbvNull)
 		return InvalidOid;
+	if (value.type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" of a definition must be the name of a relation", member)));
 
 	name = pnstrdup(value.val.string.val, value.val.string.len);
 	return DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(name)));
@@ -194,16 +201,27 @@ upsert_statement(Relation catalog)
 }
 
 /*
- * What the caller does not decide: the relation, as resolved here, and the
- * cluster that a position belongs to.
+ * What the caller does not decide: the relations that were checked, as they were
+ * resolved, since names could mean others to the owner of the catalog; and the
+ * cluster that a position belongs to.  Those besides the relation are checked
+ * here.
  */
 static Datum
-overrides(Oid relation, bool position)
+overrides(Jsonb *definition, Oid relation, bool position)
 {
 	StringInfoData json;
 
 	initStringInfo(&json);
 	appendStringInfo(&json, "{\"relation\": \"%u\"", relation);
+	for (int i = 0; i < lengthof(owned_members); i++)
+	{
+		Oid			member = named_relation(definition, owned_members[i]);
+
+		if (!OidIsValid(member))
+			continue;
+		lock_owned_relation(member, AccessShareLock);
+		appendStringInfo(&json, ", \"%s\": \"%u\"", owned_members[i], member);
+	}
 	if (position)
 		appendStringInfo(&json, ", \"system_identifier\": " INT64_FORMAT,
 						 (int64) GetSystemIdentifier());
@@ -225,16 +243,9 @@ store_definition(PG_FUNCTION_ARGS)
 	bool		inserted;
 
 	lock_owned_relation(relation, AccessShareLock);
-	for (int i = 0; i < lengthof(owned_members); i++)
-	{
-		Oid			member = named_relation(definition, owned_members[i]);
-
-		if (OidIsValid(member))
-			lock_owned_relation(member, AccessShareLock);
-	}
 
 	values[0] = JsonbPGetDatum(definition);
-	values[1] = overrides(relation, position);
+	values[1] = overrides(definition, relation, position);
 	inserted = execute_as_owner(catalog, upsert_statement(catalog), 2, types, values);
 	table_close(catalog, NoLock);
 

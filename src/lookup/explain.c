@@ -31,24 +31,33 @@ path_name(ItemRun *irun)
 	return irun->is_direct ? "index" : "sql";
 }
 
+/* Why the item took its path; an index that goes at the same time has no name any more. */
+static const char *
+path_reason(ItemRun *irun)
+{
+	char	   *index;
+
+	if (irun->table_status != STATUS_PRESENT)
+		return status_name(irun->table_status);
+	if (!irun->is_direct)
+		return irun->reason;
+	index = get_rel_name(irun->item->access->index);
+	return index ? psprintf("unique index %s", quote_identifier(index)) : "unique index";
+}
+
 /* Describes one item. */
 static void
 put_item(Tuplestorestate *store, TupleDesc desc, ItemRun *irun)
 {
 	Datum		values[EXPLAIN_COLUMNS] = {0};
 	bool		nulls[EXPLAIN_COLUMNS] = {0};
-	const char *reason = irun->reason;
 
-	if (irun->rel && irun->table_status != STATUS_PRESENT)
-		reason = status_name(irun->table_status);
-	else if (irun->rel && irun->is_direct)
-		reason = psprintf("unique index %s", quote_identifier(get_rel_name(irun->item->access->index)));
 	values[0] = CStringGetTextDatum(irun->item->name);
 	values[2] = CStringGetTextDatum(path_name(irun));
 	if (irun->rel)
 	{
 		values[1] = ObjectIdGetDatum(RelationGetRelid(irun->rel));
-		values[3] = CStringGetTextDatum(reason);
+		values[3] = CStringGetTextDatum(path_reason(irun));
 		values[4] = Int64GetDatum(irun->nprobes);
 		values[5] = Int64GetDatum(irun->nfound);
 		values[6] = Int64GetDatum(irun->buffers);

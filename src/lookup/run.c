@@ -161,7 +161,6 @@ states_are_filled(SpecItem *item, ArrayType *filled)
 {
 	Datum	   *names = NULL;
 	int			nnames = 0;
-	int			nfilled = 0;
 
 	if (item->nwindows == 0)
 		return true;
@@ -171,10 +170,14 @@ states_are_filled(SpecItem *item, ArrayType *filled)
 	{
 		char	   *column = get_attname(item->relid, item->windows[i].attno, false);
 
-		for (int k = 0; k < nnames; k++)
-			nfilled += strcmp(TextDatumGetCString(names[k]), column) == 0;
+		int			k = 0;
+
+		while (k < nnames && strcmp(TextDatumGetCString(names[k]), column) != 0)
+			k++;
+		if (k == nnames)
+			return false;
 	}
-	return nfilled == item->nwindows;
+	return true;
 }
 
 /*

@@ -65,17 +65,21 @@ execute_merge(const char *sql, Datum clock, Snapshot snapshot)
 {
 	Oid			types[] = {TIMESTAMPTZOID};
 	SPIPlanPtr	plan = SPI_prepare(sql, 1, types);
-	Datum		result;
-	bool		isnull;
+	Datum		result = (Datum) 0;
+	bool		isnull = true;
 
 	if (!plan)
 		elog(ERROR, "could not prepare merge");
 	/* As foreign keys do: it sees what this command wrote, and of others what the snapshot has */
-	if (SPI_execute_snapshot(plan, &clock, NULL, snapshot, InvalidSnapshot, false, true, 0) < 0 ||
-		SPI_processed != 1)
+	if (SPI_execute_snapshot(plan, &clock, NULL, snapshot, InvalidSnapshot, false, true, 0) < 0)
 		elog(ERROR, "could not merge");
-	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return isnull ? (Datum) 0 : SPI_datumTransfer(result, false, -1);
+	if (SPI_tuptable && SPI_processed == 1 && SPI_gettypeid(SPI_tuptable->tupdesc, 1) == JSONBOID)
+		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a statement to be run under one snapshot must give one jsonb")));
+	return SPI_datumTransfer(result, false, -1);
 }
 
 /*

@@ -294,8 +294,13 @@ family_param(const FunctionCall *call, const FunctionParams *params)
 static const ValueType *
 input_type(const FunctionCall *call, bool is_null, Oid type)
 {
-	const ValueType *result = is_null ? value_type_by_code(VALUE_NONE) : value_type_by_oid(type);
+	const ValueType *result;
 
+	if (!is_null && !SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type with OID %u does not exist", type)));
+	result = is_null ? value_type_by_code(VALUE_NONE) : value_type_by_oid(type);
 	if (!result || !OidIsValid(call->family->result_type(call->function, result)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),

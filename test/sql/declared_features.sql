@@ -166,6 +166,9 @@ CREATE TEMP TABLE passing AS SELECT * FROM payments;
 CALL try($$'f', 'passing', '{user_id}', 'ts', 'count'$$);
 -- all that is wrong at once
 CALL try($$'f', 'payments', '{nobody}', 'when', 'median', 'amount'$$);
+CALL try($$'f', 'payments', '{nobody}', 'when', 'median', 'nothing + 1', filter => 'now() > ts'$$);
+CALL try($$'f', 'payments', '{user_id}', 'ts', 'sum', 'amount +', filter => 'amount'$$);
+CALL try($$'f', 'payments', '{user_id}', 'when', 'sum', '(SELECT 1)'$$);
 SELECT to_regclass('f');
 
 --

@@ -7,7 +7,7 @@ CREATE ROLE regress_definer;
 CREATE ROLE regress_stranger;
 CREATE SCHEMA states AUTHORIZATION regress_definer;
 GRANT USAGE ON SCHEMA states TO regress_stranger;
-SELECT format('GRANT CREATE ON DATABASE %I TO regress_stranger', current_database()) \gexec
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_stranger', current_database()); END $$;
 RESET client_min_messages;
 SET search_path = states;
 SET TimeZone = 'UTC';
@@ -66,6 +66,27 @@ INSERT INTO payments VALUES (NULL, 'c', '2024-03-04', 5, 9), (NULL, 'c', '2024-0
 CALL featurestore.sync('users');
 SELECT user_id, amount_sum_lifetime FROM users_values ORDER BY user_id;
 ROLLBACK;
+
+--
+-- A fill uses parallel workers where the planner wants them
+--
+CREATE FUNCTION process(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS 'BEGIN RETURN pg_backend_pid(); END';
+CREATE TABLE many AS SELECT i % 10 AS k, now() - i * interval '1 s' AS ts, i FROM generate_series(1, 20000) AS i;
+ANALYZE many;
+SELECT featurestore.register_feature('processes', 'many', '{k}', 'ts', 'histogram', 'process(i)');
+SET client_min_messages = warning;
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET parallel_leader_participation = off;
+SELECT featurestore.materialize_features('{processes}', 'worked');
+SELECT count(*), count(*) FILTER (WHERE processes ? pg_backend_pid()::text) AS by_this FROM worked_values;
+RESET min_parallel_table_scan_size;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET parallel_leader_participation;
+SELECT featurestore.drop_feature('processes', cascade => true);
+RESET client_min_messages;
 
 --
 -- Any time: states against plain SQL over the rows of each window
@@ -364,6 +385,32 @@ SELECT featurestore._store_definition('window_table', to_jsonb(w) || '{"relation
 FROM featurestore.window_table w WHERE relation = 'strange.online'::regclass;
 SELECT featurestore._store_definition('window_table', to_jsonb(w) || '{"relation": "strange.online", "values_view": "states.logs_values"}')
 FROM featurestore.window_table w WHERE relation = 'strange.online'::regclass;
+-- also under names that mean another to the owner of the catalog, or that are numbers
+RESET ROLE;
+DO $$ BEGIN EXECUTE format('CREATE SCHEMA %I; CREATE TABLE %1$I.taken (a int)', current_user); END $$;
+CREATE SCHEMA regress_stranger AUTHORIZATION regress_stranger;
+SET ROLE regress_stranger;
+CREATE TABLE regress_stranger.taken (a int);
+SET search_path = "$user";
+SELECT featurestore._store_definition('window_table', to_jsonb(w) || '{"relation": "strange.online", "values_view": null, "offline_table": "taken"}')
+FROM featurestore.window_table w WHERE relation = 'strange.online'::regclass;
+SET search_path = states;
+SELECT offline_table::text FROM featurestore.window_table WHERE relation = 'strange.online'::regclass;
+SELECT featurestore._store_definition('window_table', to_jsonb(w) || '{"relation": "strange.online", "values_view": null, "offline_table": 1259}')
+FROM featurestore.window_table w WHERE relation = 'strange.online'::regclass;
+SELECT featurestore._store_definition('window_table', to_jsonb(w) || '{"relation": "strange.online", "values_view": "strange.online_values", "offline_table": null}')
+FROM featurestore.window_table w WHERE relation = 'strange.online'::regclass;
+-- what runs statements takes those that give what it gives
+SELECT featurestore._merge_together(ARRAY['SELECT 1'], now());
+SELECT featurestore._merge_together(ARRAY['SELECT NULL::jsonb'], now());
+SELECT featurestore._merge_together(ARRAY['SELECT WHERE false'], now());
+SELECT featurestore._merge_together(ARRAY['CREATE TABLE strange.made (a int)'], now());
+SELECT featurestore._merge_together(ARRAY['SELECT jsonb ''1''', 'SELECT to_jsonb($1 = now())'], now());
+RESET ROLE;
+SET client_min_messages = warning;
+DO $$ BEGIN EXECUTE format('DROP SCHEMA %I CASCADE', current_user); END $$;
+DROP SCHEMA regress_stranger CASCADE;
+RESET client_min_messages;
 -- nor does a superuser lend rights to a feature, or to a view that changes hands
 RESET ROLE;
 SELECT featurestore.materialize_features('{strange.evil}', 'states.logs');
@@ -386,5 +433,5 @@ DROP SCHEMA states CASCADE;
 SELECT count(*) FROM featurestore.feature;
 SELECT count(*) FROM featurestore.window_table;
 SELECT count(*) FROM featurestore.publication;
-SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_stranger', current_database()) \gexec
+DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM regress_stranger', current_database()); END $$;
 DROP ROLE regress_definer, regress_stranger;

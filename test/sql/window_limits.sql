@@ -160,6 +160,8 @@ SET extra_float_digits = 0;
 SELECT state FROM state WHERE name = 'slack 0';
 SELECT count(*) AS states, count(*) FILTER (WHERE state::text::window_state::text = state::text AND _window_state_send(state::text::window_state) = _window_state_send(state)) AS read_back FROM state;
 
+SELECT pg_temp.error($$SELECT window_state('sum', 0::regtype, '{lifetime}')$$), pg_temp.error($$SELECT agg_state('sum', 4294967295::oid::regtype)$$);
+
 -- A collation is known by its qualified name, whatever the search path
 SELECT describe(window_state('min', 'text', '{lifetime}', input_collation => '"C"')) ->> 'collation' AS collation;
 
@@ -171,12 +173,12 @@ SELECT agg_value(s, 'count', NULL::bigint) AS one, agg_value(s + s, 'count', NUL
 -- the first one, those that are not, and as many as make what is near overflow.
 -- The oracle is numeric, rounded once
 CREATE TEMP TABLE far AS
-	SELECT kind, i, CASE kind WHEN 'near' THEN (i % 1000) / 8.0 - 60 WHEN 'many' THEN 1e15 + i * 0.1
+	SELECT kind, i, CASE kind WHEN 'near' THEN (i % 1000) / 8.0 - 60 WHEN 'many' THEN 1e15 + i * 0.1 WHEN 'many large' THEN CASE WHEN i = 1 THEN 1 ELSE 4294967295 END
 		WHEN 'far apart' THEN (1 + i * 0.37) * '10'::float8 ^ (i * 7919 % 600 - 300) * (1 - i % 2 * 2)
 		WHEN 'denormal' THEN '5e-324'::float8 * (i % 97) WHEN 'huge' THEN 1e305 * (i % 7 - 3)
 		WHEN 'cancels' THEN '1e200'::float8 * (1 - i % 2 * 2) + CASE WHEN i = 7 THEN 1e190 ELSE 0 END
 		WHEN 'small first' THEN '1e-20'::float8 * i ^ 12 END::float8 AS v
-	FROM unnest('{near,many,far apart,denormal,huge,cancels,small first}'::text[]) AS kind, generate_series(1, 80000) AS i WHERE kind = 'many' OR i <= 1000;
+	FROM unnest('{near,many,many large,far apart,denormal,huge,cancels,small first}'::text[]) AS kind, generate_series(1, 80000) AS i WHERE kind ~ 'many' OR i <= 1000;
 CREATE FUNCTION pg_temp.exact_numeric(v float8) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
 	SELECT (CASE WHEN bits < 0 THEN -1 ELSE 1 END) * mantissa
 		* CASE WHEN e >= 0 THEN trunc(2::numeric ^ e) ELSE trunc(5::numeric ^ -e) * ('1e' || e)::numeric END
