@@ -197,3 +197,7 @@ WITH sums AS (
 SELECT kind, count, agg_value(forward, 'sum', NULL::float8) = oracle::float8 AS sum, agg_value(merged.state, 'sum', NULL::float8) = oracle::float8 AS of_parts,
 	_agg_state_send(forward) = _agg_state_send(backward) AS backward, _agg_state_send(forward) = _agg_state_send(merged.state) AS merged
 FROM sums JOIN merged USING (kind) ORDER BY kind COLLATE "C";
+-- evaluated event by event, from the newest on: more than fit near the first one
+SELECT window_value(accumulate(window_state('sum', 'float8', '{rolling 1d hop 0}'), timestamptz '2024-01-01' + i * interval '1 ms', CASE WHEN i = 80000 THEN 1 ELSE 4294967295 END::float8),
+	'sum', 'rolling 1d hop 0', '2024-01-01 00:01:21', NULL::float8) = 79999 * 4294967295.0 + 1 AS sum
+FROM generate_series(1, 80000) AS i;
