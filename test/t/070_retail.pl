@@ -1,35 +1,19 @@
 # Every customer and every product of a real shop, through publications and a
 # spec, against plain SQL over what was published: the same rows, to the bit.
-#
-# The data is that of "Online Retail" (Daqing Chen, 2015), online_retail.csv.gz
-# in the directory that FEATURESTORE_DATA names.
 
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Retail;
 use Test::More;
 
-my $data = ($ENV{FEATURESTORE_DATA} // '') . '/online_retail.csv.gz';
-if (!-r $data)
-{
-	plan skip_all => 'FEATURESTORE_DATA names no directory with online_retail.csv.gz';
-}
-
-my $node = PostgreSQL::Test::Cluster->new('retail');
-$node->init;
-$node->append_conf('postgresql.conf', "timezone = 'UTC'\nshared_buffers = 256MB\nmax_wal_size = 2GB\njit = off");
-$node->start;
-
-$node->safe_psql('postgres', <<"END");
-CREATE EXTENSION featurestore;
-CREATE SCHEMA shop;
-CREATE SCHEMA online;
-CREATE UNLOGGED TABLE shop.line (invoice text, stock_code text, description text, quantity int, at timestamptz, price numeric, customer numeric, country text);
-COPY shop.line FROM PROGRAM 'gzip -dc "$data"' WITH (FORMAT csv, HEADER);
-ANALYZE shop.line;
-END
+my $node = Retail::start('retail');
+$node->safe_psql('postgres', 'CREATE SCHEMA online');
 is($node->safe_psql('postgres', 'SELECT count(*), count(customer), count(DISTINCT customer), count(DISTINCT stock_code) FROM shop.line'),
 	'541909|406829|4372|4070', 'lines of the shop');
 

@@ -1,35 +1,22 @@
 # Windowed features of the customers and products of a real shop, against plain
 # SQL over its events: at 1,000 times of one customer or product each, and for
 # every customer through publication and spec on several days of its history.
-#
-# The data is that of "Online Retail" (Daqing Chen, 2015), online_retail.csv.gz
-# in the directory that FEATURESTORE_DATA names.
 
 use strict;
 use warnings;
 
+use FindBin;
+use lib $FindBin::RealBin;
+
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Retail;
 use Test::More;
 
-my $data = ($ENV{FEATURESTORE_DATA} // '') . '/online_retail.csv.gz';
-if (!-r $data)
-{
-	plan skip_all => 'FEATURESTORE_DATA names no directory with online_retail.csv.gz';
-}
-
-my $node = PostgreSQL::Test::Cluster->new('retail_windows');
-$node->init;
-$node->append_conf('postgresql.conf', "timezone = 'UTC'\nshared_buffers = 256MB\nmax_wal_size = 2GB\njit = off");
-$node->start;
-
-$node->safe_psql('postgres', <<"END");
-CREATE EXTENSION featurestore;
-CREATE SCHEMA shop;
-CREATE UNLOGGED TABLE shop.line (invoice text, stock_code text COLLATE "C", description text, quantity int, at timestamptz, price numeric, customer numeric, country text);
-COPY shop.line FROM PROGRAM 'gzip -dc "$data"' WITH (FORMAT csv, HEADER);
+my $node = Retail::start('retail_windows');
+$node->safe_psql('postgres', <<'END');
 CREATE TABLE shop.event AS
-	SELECT customer::int AS customer_id, stock_code, at, quantity, quantity * price AS amount, round(quantity * price * 64)::float8 / 64 AS rough FROM shop.line WHERE customer IS NOT NULL;
+	SELECT customer::int AS customer_id, stock_code COLLATE "C" AS stock_code, at, quantity, quantity * price AS amount, round(quantity * price * 64)::float8 / 64 AS rough FROM shop.line WHERE customer IS NOT NULL;
 CREATE INDEX ON shop.event (customer_id, at);
 CREATE INDEX ON shop.event (stock_code, at);
 ANALYZE shop.event;
