@@ -6,7 +6,6 @@
 
 #include "access/table.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/clauses.h"
@@ -20,20 +19,6 @@
 
 PG_FUNCTION_INFO_V1(check_spec);
 
-/* Is a partition of this relation a foreign table? */
-static bool
-has_foreign_partition(Relation rel)
-{
-	ListCell   *lc;
-
-	foreach(lc, find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL))
-	{
-		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
-			return true;
-	}
-	return false;
-}
-
 /*
  * Can parallel workers read this relation through an index or the planner?
  * Policies may call functions that must not run there, and may change.
@@ -46,7 +31,7 @@ relation_is_shared(Relation rel)
 	if (rel->rd_rel->relrowsecurity)
 		return false;
 	return relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW ||
-		(relkind == RELKIND_PARTITIONED_TABLE && !has_foreign_partition(rel));
+		relkind == RELKIND_PARTITIONED_TABLE;
 }
 
 /* The weakest parallel label among a spec's tables and expressions. */
