@@ -663,7 +663,7 @@ BEGIN
 	ttl := featurestore._checked_ttl(ttl, timeseries_column);
 	publication := ROW(to_regclass(format('%I.%I', name[1], name[2])), source, publish_mode,
 					   CASE WHEN timeseries_column IS NULL THEN key ELSE trim_array(key, 1) END, timeseries_column,
-					   featurestore._source_features(source, key, features), filter);
+					   featurestore._source_features(source, key, features), filter, NULL, false);
 
 	IF publication.relation IS NULL THEN
 		publication.relation := featurestore._create_published_table(name, publication);

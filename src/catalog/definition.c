@@ -39,13 +39,31 @@ PG_FUNCTION_INFO_V1(remove_definition);
  * Members of definitions, besides the relation, that name what is written or
  * dropped on the strength of the row: the caller must own that, too.
  */
-static const char *const owned_members[] = {"online_table", "values_view", "offline_table"};
-
-static const char *const catalogs[] = {
-	"online_table", "publication", "publication_position", "spec", "feature", "window_table"
+static const char *const owned_members[] = {
+	"online_table", "values_view", "offline_table", "captured_source", "current_relation"
 };
 
-#define POSITION_CATALOG "publication_position"
+static const char *const catalogs[] = {
+	"online_table", "publication", "publication_position", "fill_position", "staging", "spec",
+	"feature", "window_table"
+};
+
+/* Those of them whose rows belong to one cluster. */
+static const char *const cluster_catalogs[] = {"publication_position", "fill_position", "staging"};
+
+/* Those that move with every run, and that no session keeps. */
+static const char *const position_catalogs[] = {"publication_position", "fill_position"};
+
+static bool
+is_among(const char *name, const char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
 
 /*
  * Opens the catalog table called name.  Only tables that hold one row a
@@ -54,16 +72,12 @@ static const char *const catalogs[] = {
 static Relation
 open_catalog(const char *name)
 {
-	for (int i = 0; i < lengthof(catalogs); i++)
-	{
-		if (strcmp(catalogs[i], name) == 0)
-			return table_open(get_relname_relid(name, get_namespace_oid("featurestore", false)),
-							  RowExclusiveLock);
-	}
-
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("\"%s\" is not a catalog of definitions", name)));
+	if (!is_among(name, catalogs, lengthof(catalogs)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not a catalog of definitions", name)));
+	return table_open(get_relname_relid(name, get_namespace_oid("featurestore", false)),
+					  RowExclusiveLock);
 }
 
 /*
@@ -203,11 +217,11 @@ upsert_statement(Relation catalog)
 /*
  * What the caller does not decide: the relations that were checked, as they were
  * resolved, since names could mean others to the owner of the catalog; and the
- * cluster that a position belongs to.  Those besides the relation are checked
+ * cluster that positions and staged rows belong to.  Those besides the relation are checked
  * here.
  */
 static Datum
-overrides(Jsonb *definition, Oid relation, bool position)
+overrides(Jsonb *definition, Oid relation, bool of_cluster)
 {
 	StringInfoData json;
 
@@ -222,7 +236,7 @@ overrides(Jsonb *definition, Oid relation, bool position)
 		lock_owned_relation(member, AccessShareLock);
 		appendStringInfo(&json, ", \"%s\": \"%u\"", owned_members[i], member);
 	}
-	if (position)
+	if (of_cluster)
 		appendStringInfo(&json, ", \"system_identifier\": " INT64_FORMAT,
 						 (int64) GetSystemIdentifier());
 	appendStringInfoChar(&json, '}');
@@ -235,7 +249,6 @@ store_definition(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Jsonb	   *definition = PG_GETARG_JSONB_P(1);
-	bool		position = strcmp(name, POSITION_CATALOG) == 0;
 	Relation	catalog = open_catalog(name);
 	Oid			relation = defined_relation(definition);
 	Oid			types[] = {JSONBOID, JSONBOID};
@@ -245,12 +258,13 @@ store_definition(PG_FUNCTION_ARGS)
 	lock_owned_relation(relation, AccessShareLock);
 
 	values[0] = JsonbPGetDatum(definition);
-	values[1] = overrides(definition, relation, position);
+	values[1] = overrides(definition, relation,
+						  is_among(name, cluster_catalogs, lengthof(cluster_catalogs)));
 	inserted = execute_as_owner(catalog, upsert_statement(catalog), 2, types, values);
 	table_close(catalog, NoLock);
 
 	/* positions move with every run, and lookups read them anew each call */
-	if (inserted || !position)
+	if (inserted || !is_among(name, position_catalogs, lengthof(position_catalogs)))
 		CacheInvalidateRelcacheByRelid(relation);
 
 	PG_RETURN_VOID();

@@ -157,7 +157,7 @@ extern Spec *spec_load(Oid type);
 extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table, Index below);
 
 /* catalog.c: rows of the catalog tables, and the columns we read */
-#define CATALOG_MAX_COLUMNS 8
+#define CATALOG_MAX_COLUMNS 12
 
 #define Anum_online_table_timeseries_column 2
 #define Anum_online_table_ttl 3
