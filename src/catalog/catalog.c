@@ -3,7 +3,7 @@
  *	  Reads rows of the extension's catalog tables by their key.
  *
  * Every catalog table is keyed by the relation a row describes, so one index
- * probe fetches a definition.  Definitions are public; no privilege is needed.
+ * probe fetches a definition; a staging table is also found by what it captures.  Definitions are public; no privilege is needed.
  */
 #include "postgres.h"
 
@@ -22,26 +22,21 @@
 #include "compat.h"
 
 /*
- * Fetches the row of a relation from a catalog table, as seen by the snapshot
- * (NULL: the newest), and takes it apart.  It lives in the current memory
- * context.  Returns NULL when there is none.
+ * Fetches the row whose column attno holds relid, by a unique index over it, as
+ * seen by the snapshot (NULL: the newest), and takes it apart.  It lives in
+ * the current memory context.  Returns NULL when there is none.
  */
-HeapTuple
-catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values, bool *nulls)
+static HeapTuple
+fetch_by_index(Relation rel, Oid index, AttrNumber attno, Oid relid, Snapshot snapshot,
+			   Datum *values, bool *nulls)
 {
-	Oid			catalogid = get_relname_relid(catalog, get_namespace_oid("featurestore", false));
-	Relation	rel;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	if (!OidIsValid(catalogid))
-		elog(ERROR, "catalog table \"%s\" is missing", catalog);
-
-	rel = table_open(catalogid, AccessShareLock);
 	Assert(RelationGetNumberOfAttributes(rel) <= CATALOG_MAX_COLUMNS);
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndexCompat(rel), true, snapshot, 1, &key);
+	ScanKeyInit(&key, attno, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, index, true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	if (tuple)
 	{
@@ -49,6 +44,43 @@ catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values, 
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 	}
 	systable_endscan(scan);
+	return tuple;
+}
+
+/* Opens a catalog table. */
+static Relation
+open_catalog_to_read(const char *catalog)
+{
+	Oid			catalogid = get_relname_relid(catalog, get_namespace_oid("featurestore", false));
+
+	if (!OidIsValid(catalogid))
+		elog(ERROR, "catalog table \"%s\" is missing", catalog);
+	return table_open(catalogid, AccessShareLock);
+}
+
+/* Fetches the row of a relation from a catalog table, as fetch_by_index does. */
+HeapTuple
+catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values, bool *nulls)
+{
+	Relation	rel = open_catalog_to_read(catalog);
+	HeapTuple	tuple = fetch_by_index(rel, RelationGetPrimaryKeyIndexCompat(rel), 1, relid,
+									   snapshot, values, nulls);
+
+	table_close(rel, AccessShareLock);
+	return tuple;
+}
+
+/* Fetches the newest row of the staging table that captures a source, as fetch_by_index does. */
+HeapTuple
+catalog_fetch_captured(Oid source, Datum *values, bool *nulls)
+{
+	Relation	rel = open_catalog_to_read("staging");
+	Oid			index = get_relname_relid("staging_captured_source_key", RelationGetNamespace(rel));
+	HeapTuple	tuple;
+
+	if (!OidIsValid(index))
+		elog(ERROR, "index of captured sources is missing");
+	tuple = fetch_by_index(rel, index, Anum_staging_captured_source, source, NULL, values, nulls);
 	table_close(rel, AccessShareLock);
 	return tuple;
 }

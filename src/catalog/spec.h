@@ -166,11 +166,18 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 #define Anum_publication_position_applied_to 3
 #define Anum_publication_position_filled 6
 
+#define Anum_staging_relation 1
+#define Anum_staging_captured_source 2
+#define Anum_staging_key_columns 4
+#define Anum_staging_current_partition 5
+#define Anum_staging_current_relation 6
+
 #define Anum_spec_version 2
 #define Anum_spec_steps 6
 
 extern HeapTuple catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values,
 							   bool *nulls);
+extern HeapTuple catalog_fetch_captured(Oid source, Datum *values, bool *nulls);
 
 /* How far a publication has come. */
 typedef struct PublicationPosition
