@@ -114,9 +114,73 @@ COMMENT ON COLUMN featurestore.staging.current_partition IS 'value of _partition
 COMMENT ON COLUMN featurestore.staging.current_relation IS 'the partition that new rows go to';
 COMMENT ON COLUMN featurestore.staging.system_identifier IS 'cluster that its rows belong to';
 
-/* Order of changes: drawn after the row is locked, so that for one key it is the order of the changes. */
+/*
+ * What publishing keeps beside the online tables: keys to look at again at a
+ * later time, changes that could not be applied, and a record of the runs.
+ */
+CREATE TABLE featurestore.held_change (
+	relation regclass NOT NULL,
+	system_identifier bigint NOT NULL,
+	key jsonb NOT NULL,
+	due timestamptz NOT NULL,
+	PRIMARY KEY (relation, key)
+);
+CREATE INDEX ON featurestore.held_change (relation, due);
+COMMENT ON TABLE featurestore.held_change IS 'keys with rows dated in the future; not part of a dump';
+COMMENT ON COLUMN featurestore.held_change.relation IS 'the online table';
+COMMENT ON COLUMN featurestore.held_change.system_identifier IS 'cluster the row belongs to';
+COMMENT ON COLUMN featurestore.held_change.key IS 'key of the online table';
+COMMENT ON COLUMN featurestore.held_change.due IS 'when the first of these rows counts; the key is then computed anew';
+
+CREATE TABLE featurestore.rejected_change (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	relation regclass NOT NULL,
+	sequence bigint NOT NULL,
+	change jsonb NOT NULL,
+	sqlstate text NOT NULL,
+	message text NOT NULL,
+	rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX ON featurestore.rejected_change (relation);
+COMMENT ON TABLE featurestore.rejected_change IS 'changes that could not be applied';
+COMMENT ON SEQUENCE featurestore.rejected_change_id_seq IS 'order in which changes were rejected';
+COMMENT ON COLUMN featurestore.rejected_change.id IS 'order in which they were rejected';
+COMMENT ON COLUMN featurestore.rejected_change.relation IS 'the online table';
+COMMENT ON COLUMN featurestore.rejected_change.sequence IS 'place of the change among all changes';
+COMMENT ON COLUMN featurestore.rejected_change.change IS 'the row as it was staged';
+COMMENT ON COLUMN featurestore.rejected_change.sqlstate IS 'what was wrong, as an SQLSTATE';
+COMMENT ON COLUMN featurestore.rejected_change.message IS 'what was wrong';
+COMMENT ON COLUMN featurestore.rejected_change.rejected_at IS 'when';
+
+CREATE TABLE featurestore.publish_run (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	relation regclass NOT NULL,
+	operation text NOT NULL,
+	started_at timestamptz NOT NULL,
+	ended_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	rows_read bigint,
+	rows_changed bigint,
+	rows_rejected bigint,
+	sqlstate text,
+	message text
+);
+CREATE INDEX ON featurestore.publish_run (relation, id);
+COMMENT ON TABLE featurestore.publish_run IS 'runs of publications, the last thousand of each; not part of a dump';
+COMMENT ON SEQUENCE featurestore.publish_run_id_seq IS 'order of runs';
+COMMENT ON COLUMN featurestore.publish_run.id IS 'order of the runs';
+COMMENT ON COLUMN featurestore.publish_run.relation IS 'the online table';
+COMMENT ON COLUMN featurestore.publish_run.operation IS 'what was done: MERGE, FILL, APPLY, REBUILD';
+COMMENT ON COLUMN featurestore.publish_run.started_at IS 'when it began';
+COMMENT ON COLUMN featurestore.publish_run.ended_at IS 'when it ended';
+COMMENT ON COLUMN featurestore.publish_run.rows_read IS 'staged changes in it; null where the whole source was read';
+COMMENT ON COLUMN featurestore.publish_run.rows_changed IS 'rows of the online table inserted, updated or deleted';
+COMMENT ON COLUMN featurestore.publish_run.rows_rejected IS 'changes that could not be applied';
+COMMENT ON COLUMN featurestore.publish_run.sqlstate IS 'why it failed; null if it did not';
+COMMENT ON COLUMN featurestore.publish_run.message IS 'why it failed, or what is to be known about it';
+
+/* Order of what external writers stage; captured changes are numbered by their place in the WAL. */
 CREATE SEQUENCE featurestore.change_number;
-COMMENT ON SEQUENCE featurestore.change_number IS 'order of staged changes';
+COMMENT ON SEQUENCE featurestore.change_number IS 'order of changes that external writers stage';
 GRANT USAGE ON SEQUENCE featurestore.change_number TO PUBLIC;
 
 CREATE TABLE featurestore.spec (
@@ -140,9 +204,14 @@ SELECT pg_catalog.pg_extension_config_dump('featurestore.publication', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.spec', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.staging', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.change_number', '');
+SELECT pg_catalog.pg_extension_config_dump('featurestore.rejected_change', '');
+SELECT pg_catalog.pg_extension_config_dump('featurestore.rejected_change_id_seq', '');
 
 GRANT SELECT ON featurestore.online_table, featurestore.publication, featurestore.publication_position,
-	featurestore.fill_position, featurestore.staging, featurestore.spec TO PUBLIC;
+	featurestore.staging, featurestore.spec TO PUBLIC;
+/* not fill_key, which is data of a source; see _fill_key */
+GRANT SELECT (relation, system_identifier, snapshot, own_xid, own_sequence, fingerprint, rows_changed)
+	ON featurestore.fill_position TO PUBLIC;
 
 /*
  * Writes one row of a catalog table: definition holds its columns, among them
@@ -163,8 +232,10 @@ CREATE FUNCTION featurestore._remove_definition(catalog text, relation regclass)
 COMMENT ON FUNCTION featurestore._remove_definition(text, regclass) IS 'internal: deletes one catalog row of a relation the caller owns';
 
 /*
- * Forgets what is dropped.  Runs as the extension's owner, since whoever may
- * drop a table may not write the catalog.
+ * Forgets what is dropped, and ends the capture of changes that nobody needs
+ * any more.  Runs as the extension's owner, since whoever may drop a table may
+ * not write the catalog; so it runs nothing of any user's.  It must not make the
+ * DROP fail, nor wait: what it cannot have it leaves, with a WARNING.
  */
 CREATE FUNCTION featurestore._forget_dropped() RETURNS event_trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -172,18 +243,30 @@ CREATE FUNCTION featurestore._forget_dropped() RETURNS event_trigger
 DECLARE
 	dropped oid[] := ARRAY(SELECT objid FROM pg_catalog.pg_event_trigger_dropped_objects()
 						   WHERE object_type IN ('table', 'view', 'materialized view', 'foreign table'));
+	sources oid[];
 BEGIN
 	IF dropped <> '{}' THEN
+		sources := ARRAY(SELECT captured_source FROM featurestore.staging s
+						 WHERE captured_source <> ALL (dropped)
+							 AND (captured_source IN (SELECT source FROM featurestore.feature WHERE relation = ANY (dropped))
+								  OR EXISTS (SELECT FROM featurestore._consumers(captured_source) AS consumer WHERE consumer = ANY (dropped))));
 		DELETE FROM featurestore.online_table WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.publication WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.publication_position WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.fill_position WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.held_change WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.rejected_change WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.publish_run WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.spec WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.feature WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.window_table WHERE relation = ANY (dropped);
 		UPDATE featurestore.feature SET online_table = NULL, state_column = NULL WHERE online_table = ANY (dropped);
 		UPDATE featurestore.window_table SET values_view = NULL WHERE values_view = ANY (dropped);
 		UPDATE featurestore.window_table SET offline_table = NULL WHERE offline_table = ANY (dropped);
+		IF EXISTS (SELECT FROM featurestore.staging) THEN
+			PERFORM featurestore._forget_staging(dropped);
+			PERFORM featurestore._release_source(source) FROM unnest(sources) AS source;
+		END IF;
 	END IF;
 END
 $$;
@@ -194,3 +277,28 @@ REVOKE ALL ON FUNCTION featurestore._forget_dropped() FROM PUBLIC;
 CREATE EVENT TRIGGER featurestore_forget_dropped ON sql_drop
 	EXECUTE FUNCTION featurestore._forget_dropped();
 COMMENT ON EVENT TRIGGER featurestore_forget_dropped IS 'removes the definitions of dropped relations';
+
+/*
+ * Lets staging tables follow what they are about when that changes hands, and
+ * their own names.  It leaves alone those that have nothing to do with what is
+ * altered, since it may try for a while to get their locks.  Runs as the
+ * extension's owner, since the old owner may not give tables to the new one; so
+ * it runs nothing of any user's.  REASSIGN OWNED gives away both by itself.
+ */
+CREATE FUNCTION featurestore._follow_altered() RETURNS event_trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	PERFORM featurestore._follow_owner(s), featurestore._follow_name(s) FROM featurestore.staging s
+	WHERE EXISTS (SELECT FROM pg_catalog.pg_event_trigger_ddl_commands() AS altered
+				  WHERE altered.objid IN (s.captured_source, s.online_table)
+					  OR altered.objid IN (SELECT t.relation FROM featurestore._tree(s.relation) AS t)
+					  OR altered.objid = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = s.relation));
+END
+$$;
+COMMENT ON FUNCTION featurestore._follow_altered() IS 'internal: lets staging tables follow what is altered';
+REVOKE ALL ON FUNCTION featurestore._follow_altered() FROM PUBLIC;
+
+CREATE EVENT TRIGGER featurestore_follow_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER SCHEMA')
+	EXECUTE FUNCTION featurestore._follow_altered();
+COMMENT ON EVENT TRIGGER featurestore_follow_altered IS 'lets staging tables follow what is altered';

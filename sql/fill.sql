@@ -64,6 +64,20 @@ SELECT format('SELECT %1$s, %2$I AS at%3$s, isfinite(%2$I) IS TRUE AS has_time, 
 $$;
 COMMENT ON FUNCTION featurestore._events_query(featurestore.feature) IS 'internal: SQL for the events of a feature';
 
+/*
+ * The same of rows of the source, called source, that are in scope.  Others are
+ * not looked at: what a filter or an input makes of them is of no concern.
+ */
+CREATE FUNCTION featurestore._scoped_events_query(feature featurestore.feature, scope text) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT format('SELECT %1$s, source.%2$I AS at%3$s, isfinite(source.%2$I) IS TRUE AS has_time, (isfinite(source.%2$I) AND source.%2$I <= $1 + %4$L::interval) IS TRUE AS is_due'
+			  ' FROM (SELECT source.* FROM %5$s AS source WHERE %6$s OFFSET 0) AS source WHERE %7$s',
+			  (SELECT string_agg(format('source.%I AS k%s', name, n), ', ' ORDER BY n) FROM unnest(feature.entity) WITH ORDINALITY AS e(name, n)),
+			  feature.timeseries_column, ', (' || feature.input || ') AS value', featurestore._head_slack(), feature.source, scope, coalesce(feature.filter, 'true'))
+$$;
+COMMENT ON FUNCTION featurestore._scoped_events_query(featurestore.feature, text) IS 'internal: SQL for the events of a feature among some rows';
+
 /* The same whatever the clock: events that have a time. */
 CREATE FUNCTION featurestore._dated_events_query(feature featurestore.feature) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -89,88 +103,136 @@ CREATE FUNCTION featurestore._accumulate_call(feature featurestore.feature, temp
 COMMENT ON FUNCTION featurestore._accumulate_call(featurestore.feature, text) IS 'internal: SQL that makes a state of events';
 
 /*
- * Query for the states of a table that belong in columns: key columns k1, ...,
- * the states s1, ... by their place in state_columns, and the rows that were
- * left out, counted in one of the views that have them.  Keys with NULLs are
- * among the rows.  states are the places that it gives.
+ * The parts of the states of a table that belong in columns: one reads the rows
+ * of one view, for one timeseries column and input, and makes the states whose
+ * places are in states.  feature is any of its features; is_first: no part
+ * before it reads the same rows.
  */
-CREATE FUNCTION featurestore._states_query(window_table featurestore.window_table, columns text[], OUT query text, OUT states int[])
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION featurestore._state_parts(window_table featurestore.window_table, columns text[])
+	RETURNS TABLE(n bigint, feature featurestore.feature, states int[], is_first boolean)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT row_number() OVER (ORDER BY min(d.n)), (array_agg(d.definition ORDER BY d.n))[1],
+	array_agg(DISTINCT array_position(window_table.state_columns, (d.definition).state_column)),
+	row_number() OVER (PARTITION BY min((d.definition).source::oid), (d.definition).timeseries_column, min((d.definition).filter) ORDER BY min(d.n)) = 1
+FROM featurestore._described_features(featurestore._features_in(window_table.relation)) AS d
+WHERE (d.definition).state_column = ANY (columns)
+GROUP BY d.rows, (d.definition).timeseries_column, (d.definition).input IS NULL ORDER BY min(d.n)
+$$;
+COMMENT ON FUNCTION featurestore._state_parts(featurestore.window_table, text[]) IS 'internal: what the states of a table are made of';
+
+/*
+ * Aggregates of events, as of _events_query, about rows that are not in states:
+ * how many, in one of the parts that have them, and when the first that is
+ * dated in the future is due.
+ */
+CREATE FUNCTION featurestore._left_out_counts(keys text, is_first boolean) RETURNS text
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT CASE WHEN is_first
+			THEN format('count(*) FILTER (WHERE num_nulls(%s) > 0) AS null_keys, count(*) FILTER (WHERE NOT has_time) AS no_time,'
+						' count(*) FILTER (WHERE has_time AND NOT is_due) AS held', keys)
+			ELSE '0::bigint AS null_keys, 0::bigint AS no_time, 0::bigint AS held' END
+	|| format(', min(at) FILTER (WHERE has_time AND NOT is_due) - %L::interval AS due', featurestore._head_slack())
+$$;
+COMMENT ON FUNCTION featurestore._left_out_counts(text, boolean) IS 'internal: SQL for what is not in states';
+
+/* Query that joins two parts, a of which is NULL at first; columns are their states. */
+CREATE FUNCTION featurestore._join_parts(window_table featurestore.window_table, a text, b text, columns text[]) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT CASE WHEN a IS NULL THEN b ELSE
+	format('SELECT %s, %s, %s, least(a.due, b.due) AS due FROM (%s) AS a FULL JOIN (%s) AS b ON %s',
+		(SELECT string_agg(format('coalesce(a.k%s, b.k%1$s) AS k%1$s', n), ', ' ORDER BY n) FROM generate_subscripts(window_table.entity, 1) AS n),
+		array_to_string(columns, ', '),
+		(SELECT string_agg(format('coalesce(a.%s, 0) + coalesce(b.%1$s, 0) AS %1$s', c), ', ') FROM unnest('{null_keys,no_time,held}'::text[]) AS c),
+		a, b, featurestore._same_key(window_table.relation, window_table.entity, 'a', 'b')) END
+$$;
+COMMENT ON FUNCTION featurestore._join_parts(featurestore.window_table, text, text, text[]) IS 'internal: SQL that joins parts of states';
+
+/*
+ * Query for the states of a table that belong in columns: key columns k1, ...,
+ * the states s1, ... by their place in state_columns, and what was left out.
+ * Keys with NULLs are among the rows.  states are the places that it gives.
+ * scope is a condition on the rows of the sources, called source; NULL for all.
+ */
+CREATE FUNCTION featurestore._states_query(window_table featurestore.window_table, columns text[], scope text, OUT query text, OUT states int[])
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 DECLARE
-	keys text := featurestore._key_numbers(window_table.entity);
 	part record;
-	part_query text;
 BEGIN
 	states := '{}';
-	FOR part IN
-		SELECT (array_agg(d.definition ORDER BY d.n))[1] AS feature,
-			array_agg(DISTINCT array_position(window_table.state_columns, (d.definition).state_column)) AS states,
-			row_number() OVER (PARTITION BY min((d.definition).source::oid), (d.definition).timeseries_column, min((d.definition).filter) ORDER BY min(d.n)) = 1 AS is_first
-		FROM featurestore._described_features(featurestore._features_in(window_table.relation)) AS d
-		WHERE (d.definition).state_column = ANY (columns)
-		GROUP BY d.rows, (d.definition).timeseries_column, (d.definition).input IS NULL ORDER BY min(d.n)
-	LOOP
-		part_query := format('SELECT %1$s, %2$s, %4$s FROM (%3$s) AS e GROUP BY %1$s',
-			keys,
+	FOR part IN SELECT * FROM featurestore._state_parts(window_table, columns) ORDER BY n LOOP
+		states := states || part.states;
+		query := featurestore._join_parts(window_table, query, format('SELECT %1$s, %2$s, %4$s FROM (%3$s) AS e GROUP BY %1$s',
+			featurestore._key_numbers(window_table.entity, 'e'),
 			(SELECT string_agg(format('%s FILTER (WHERE is_due) AS s%s', featurestore._accumulate_call(part.feature,
 									  format('%L::featurestore.window_state', window_table.templates[s])), s), ', ' ORDER BY s)
 			 FROM unnest(part.states) AS s),
-			featurestore._events_query(part.feature),
-			CASE WHEN part.is_first
-				 THEN format('count(*) FILTER (WHERE num_nulls(%s) > 0) AS null_keys, count(*) FILTER (WHERE NOT has_time) AS no_time,'
-							 ' count(*) FILTER (WHERE has_time AND NOT is_due) AS held', keys)
-				 ELSE '0::bigint AS null_keys, 0::bigint AS no_time, 0::bigint AS held' END);
-		query := CASE WHEN query IS NULL THEN part_query ELSE
-			format('SELECT %s, %s, %s FROM (%s) AS a FULL JOIN (%s) AS b ON %s',
-				(SELECT string_agg(format('coalesce(a.k%s, b.k%1$s) AS k%1$s', n), ', ' ORDER BY n) FROM generate_subscripts(window_table.entity, 1) AS n),
-				(SELECT string_agg('s' || s, ', ') FROM unnest(states || part.states) AS s),
-				(SELECT string_agg(format('coalesce(a.%s, 0) + coalesce(b.%1$s, 0) AS %1$s', c), ', ') FROM unnest('{null_keys,no_time,held}'::text[]) AS c),
-				query, part_query, featurestore._same_key(window_table.relation, window_table.entity, 'a', 'b')) END;
-		states := states || part.states;
+			CASE WHEN scope IS NULL THEN featurestore._events_query(part.feature) ELSE featurestore._scoped_events_query(part.feature, scope) END,
+			featurestore._left_out_counts(featurestore._key_numbers(window_table.entity, 'e'), part.is_first)),
+			ARRAY(SELECT 's' || s FROM unnest(states) AS s));
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION featurestore._states_query(featurestore.window_table, text[]) IS 'internal: SQL for the states of a table';
+COMMENT ON FUNCTION featurestore._states_query(featurestore.window_table, text[], text) IS 'internal: SQL for the states of a table';
 
 /*
  * What _merge_statement takes as rows for a table of states.  Its report is
  * what was left out.  An entity has a row if any of its events is in a state.
+ * fresh is a query for the states.
  */
-CREATE FUNCTION featurestore._window_rows(window_table featurestore.window_table, query text, states int[]) RETURNS text
+CREATE FUNCTION featurestore._window_rows(window_table featurestore.window_table, fresh text, states int[]) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
-SELECT format('fresh AS MATERIALIZED (SELECT * FROM featurestore._read_source(%L::regclass, 2, %L, $1) AS f(%s, %s, null_keys bigint, no_time bigint, held bigint)),
-	report AS MATERIALIZED (SELECT coalesce(sum(null_keys), 0) AS null_keys, coalesce(sum(no_time), 0) AS no_time, coalesce(sum(held), 0) AS held, false AS is_bad FROM fresh),
-	wanted AS NOT MATERIALIZED (SELECT %s, %s FROM fresh WHERE num_nulls(%s) = 0 AND num_nonnulls(%s) > 0)',
-	window_table.relation::oid, query, featurestore._key_definitions(window_table.relation, window_table.entity),
-	(SELECT string_agg(format('s%s featurestore.window_state', s), ', ' ORDER BY n) FROM unnest(states) WITH ORDINALITY AS u(s, n)),
+SELECT format('fresh AS MATERIALIZED (%1$s),
+	report AS MATERIALIZED (SELECT coalesce(sum(null_keys), 0) AS null_keys, coalesce(sum(no_time), 0) AS no_time, coalesce(sum(held), 0) AS held,
+		jsonb_agg(jsonb_build_object(''key'', jsonb_build_object(%2$s), ''due'', due)) FILTER (WHERE due IS NOT NULL AND num_nulls(%3$s) = 0) AS later,
+		false AS is_bad FROM fresh),
+	wanted AS NOT MATERIALIZED (SELECT %4$s, %5$s FROM fresh WHERE num_nulls(%3$s) = 0 AND num_nonnulls(%6$s) > 0)',
+	fresh,
+	(SELECT string_agg(format('%L, k%s', name, n), ', ' ORDER BY n) FROM unnest(window_table.entity) WITH ORDINALITY AS e(name, n)),
+	featurestore._key_numbers(window_table.entity),
 	(SELECT string_agg(format('k%s AS %I', n, name), ', ' ORDER BY n) FROM unnest(window_table.entity) WITH ORDINALITY AS e(name, n)),
 	(SELECT string_agg(format('coalesce(s%s, %L::featurestore.window_state) AS %I', s, window_table.templates[s], window_table.state_columns[s]), ', ' ORDER BY n)
 	 FROM unnest(states) WITH ORDINALITY AS u(s, n)),
-	featurestore._key_numbers(window_table.entity),
 	(SELECT string_agg('s' || s, ', ') FROM unnest(states) AS s))
 $$;
 COMMENT ON FUNCTION featurestore._window_rows(featurestore.window_table, text, int[]) IS 'internal: SQL for the rows that a table of states should hold';
+
+/* The states of a query as a statement that writes can use it: read in a function, so that it can run in parallel. */
+CREATE FUNCTION featurestore._read_states(window_table featurestore.window_table, query text, states int[]) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+	AS $$
+SELECT format('SELECT * FROM featurestore._read_source(%L::regclass, 2, %L, $1) AS f(%s, %s, null_keys bigint, no_time bigint, held bigint, due timestamptz)',
+	window_table.relation::oid, query, featurestore._key_definitions(window_table.relation, window_table.entity),
+	(SELECT string_agg(format('s%s featurestore.window_state', s), ', ' ORDER BY n) FROM unnest(states) WITH ORDINALITY AS u(s, n)))
+$$;
+COMMENT ON FUNCTION featurestore._read_states(featurestore.window_table, text, int[]) IS 'internal: SQL that reads states in parallel';
 
 /* The statement that merges the states of a table that belong in columns; with is_partial the other columns keep theirs. */
 CREATE FUNCTION featurestore._states_merge(window_table featurestore.window_table, is_partial boolean, columns text[]) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	part record := featurestore._states_query(window_table, columns);
+	part record := featurestore._states_query(window_table, columns, NULL);
 BEGIN
 	RETURN featurestore._merge_statement(window_table.relation, window_table.entity,
 		window_table.entity || ARRAY(SELECT window_table.state_columns[s] FROM unnest(part.states) WITH ORDINALITY AS u(s, n) ORDER BY n),
-		featurestore._window_rows(window_table, part.query, part.states), is_partial);
+		featurestore._window_rows(window_table, featurestore._read_states(window_table, part.query, part.states), part.states), is_partial);
 END
 $$;
 COMMENT ON FUNCTION featurestore._states_merge(featurestore.window_table, boolean, text[]) IS 'internal: SQL that makes columns of states equal to their sources';
 
-/* Says what rows are not in states. */
-CREATE FUNCTION featurestore._report_left_out(online_table regclass, null_keys bigint, no_time bigint, held bigint) RETURNS void
+/* Says what rows are not in states, from what the statements of a run gave. */
+CREATE FUNCTION featurestore._report_left_out(online_table regclass, results jsonb[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
+DECLARE
+	null_keys bigint := featurestore._sum(results, 'null_keys');
+	no_time bigint := featurestore._sum(results, 'no_time');
+	held bigint := featurestore._sum(results, 'held');
 BEGIN
 	IF null_keys + no_time > 0 THEN
 		RAISE WARNING 'rows of the sources of % were left out', online_table
@@ -182,38 +244,41 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION featurestore._report_left_out(regclass, bigint, bigint, bigint) IS 'internal: says what rows are not in states';
+COMMENT ON FUNCTION featurestore._report_left_out(regclass, jsonb[]) IS 'internal: says what rows are not in states';
 
 /*
- * Computes the states that belong in columns anew, and the rows of the offline
- * table, if there is one, all as of one snapshot, and merges them; gives the
- * number of rows changed in the online table.
+ * The statements that compute the states that belong in columns anew, and the
+ * rows of the offline table, if there is one, which is locked, and merge them.
  */
-CREATE FUNCTION featurestore._merge_windows(online_table regclass, clock timestamptz, is_partial boolean, columns text[]) RETURNS bigint
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+CREATE FUNCTION featurestore._windows_merge(online_table regclass, is_partial boolean, columns text[]) RETURNS text[]
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	window_table featurestore.window_table;
 	statements text[] := '{}';
-	result jsonb;
 BEGIN
 	SELECT * INTO STRICT window_table FROM featurestore.window_table t WHERE t.relation = online_table;
 	IF columns <> '{}' THEN
 		statements := ARRAY[featurestore._states_merge(window_table, is_partial, columns)];
 	END IF;
-	IF window_table.offline_table IS NOT NULL THEN
-		EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', window_table.offline_table);
-		statements := statements || featurestore._offline_merge(window_table);
-	END IF;
-	result := (featurestore._merge_together(statements, clock))[1];
-	IF columns = '{}' THEN
-		RETURN 0;
-	END IF;
-	PERFORM featurestore._report_left_out(online_table, (result->>'null_keys')::bigint, (result->>'no_time')::bigint, (result->>'held')::bigint);
-	RETURN (result->>'rows_changed')::bigint;
+	RETURN statements || featurestore._offline_statements(window_table);
 END
 $$;
-COMMENT ON FUNCTION featurestore._merge_windows(regclass, timestamptz, boolean, text[]) IS 'internal: makes a table of states and its offline table equal to their sources';
+COMMENT ON FUNCTION featurestore._windows_merge(regclass, boolean, text[]) IS 'internal: SQL that makes a table of states and its offline table equal to their sources';
+
+/* The statements that bring the offline table of a table of states up to date, which is locked; none if there is none. */
+CREATE FUNCTION featurestore._offline_statements(window_table featurestore.window_table) RETURNS text[]
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF window_table.offline_table IS NULL THEN
+		RETURN '{}';
+	END IF;
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', window_table.offline_table);
+	RETURN ARRAY[featurestore._offline_merge(window_table)];
+END
+$$;
+COMMENT ON FUNCTION featurestore._offline_statements(featurestore.window_table) IS 'internal: SQL that brings an offline table up to date';
 
 /*
  * Says how large the states of a table are, and how many entities have a value
@@ -316,7 +381,7 @@ BEGIN
 			HINT = 'Add it again, give a column that was renamed the name of its feature, or drop the table.';
 	END IF;
 	RETURN featurestore._merge_statement(window_table.offline_table, key, key || names,
-		format('report AS (SELECT false AS is_bad), wanted AS MATERIALIZED (SELECT * FROM featurestore._read_source(%L::regclass, 3, %L, $1) AS f(%s, window_end timestamptz, %s))',
+		format('report AS (SELECT true AS is_offline, false AS is_bad), wanted AS MATERIALIZED (SELECT * FROM featurestore._read_source(%L::regclass, 3, %L, $1) AS f(%s, window_end timestamptz, %s))',
 			   window_table.relation::oid, featurestore._offline_query(window_table),
 			   (SELECT string_agg(concat_ws(' ', quote_ident(c.name), format_type(c.type_oid, -1), 'COLLATE ' || c.coll), ', ' ORDER BY e.n)
 				FROM unnest(window_table.entity) WITH ORDINALITY AS e(name, n) JOIN featurestore._columns(window_table.relation) AS c USING (name)),

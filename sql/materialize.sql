@@ -31,7 +31,7 @@ COMMENT ON FUNCTION featurestore._bare_name(regclass) IS 'internal: name of a re
 CREATE FUNCTION featurestore._described_features(features featurestore.feature[])
 	RETURNS TABLE(n int, relation regclass, name text, call text, family text, share text, param int, is_count boolean, rows text,
 				  value_collation text, definition featurestore.feature)
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 SELECT s.n, f.relation, featurestore._bare_name(f.relation), i.call, i.family,
 	i.family || CASE WHEN i.call ~ '(^first|^last|_n\()' THEN '' ELSE ' ' || i.param END, i.param, i.is_count,
@@ -149,7 +149,7 @@ COMMENT ON FUNCTION featurestore._check_feature_names(featurestore.feature[], te
  * under name (schema and name), and says that it is published.  Room is left on
  * its pages for updates in place, and states stay on them if they can.
  */
-CREATE FUNCTION featurestore._create_window_table(name text[], feature featurestore.feature) RETURNS featurestore.window_table
+CREATE FUNCTION featurestore._create_window_table(name text[], feature featurestore.feature, publish_mode text, source_retention interval) RETURNS featurestore.window_table
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -162,12 +162,12 @@ BEGIN
 	result := ROW(qualified::regclass, feature.entity, '{}', '{}', NULL, NULL);
 	PERFORM featurestore._check_cycle(feature.source, result.relation);
 	PERFORM featurestore._store_definition('publication', to_jsonb(
-		ROW(result.relation, NULL, 'SNAPSHOT', feature.entity, NULL, '{}', NULL, NULL, false)::featurestore.publication)
+		ROW(result.relation, NULL, publish_mode, feature.entity, NULL, '{}', NULL, source_retention, false)::featurestore.publication)
 		|| jsonb_build_object('relation', result.relation::oid::text));
 	RETURN result;
 END
 $$;
-COMMENT ON FUNCTION featurestore._create_window_table(text[], featurestore.feature) IS 'internal: creates the online table of features';
+COMMENT ON FUNCTION featurestore._create_window_table(text[], featurestore.feature, text, interval) IS 'internal: creates the online table of features';
 
 /* Stores what a table of states is. */
 CREATE FUNCTION featurestore._store_window_table(window_table featurestore.window_table) RETURNS void
@@ -181,7 +181,7 @@ COMMENT ON FUNCTION featurestore._store_window_table(featurestore.window_table) 
 
 /* A name for a column of states, after the input and what the states hold, that is not taken. */
 CREATE FUNCTION featurestore._state_column_name(online_table regclass, input text, family text) RETURNS text
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 SELECT concat_ws('_', CASE WHEN octet_length(stem) > 40 THEN left(stem, 10) ELSE stem END, family, CASE WHEN n > 1 THEN n END)
 FROM (SELECT CASE WHEN input IS NULL THEN 'rows'
@@ -504,12 +504,37 @@ $$;
 COMMENT ON FUNCTION featurestore._note_unfilled(regclass, text[]) IS 'internal: notes which columns of states are not filled';
 
 /*
+ * Raises 22023 unless there is such a publish mode, and 42710 if online_table is
+ * published in another one or with another retention; NULLs are no wish.
+ */
+CREATE FUNCTION featurestore._check_window_mode(online_table regclass, publish_mode text, source_retention interval) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	defined featurestore.publication;
+BEGIN
+	IF publish_mode IS NOT NULL THEN
+		PERFORM featurestore._check_publish_mode(publish_mode);
+	END IF;
+	SELECT * INTO defined FROM featurestore.publication p WHERE p.relation = online_table;
+	IF publish_mode <> defined.publish_mode OR (defined.relation IS NOT NULL AND source_retention IS NOT NULL
+		AND featurestore._checked_retention(source_retention, defined.publish_mode, true) IS DISTINCT FROM defined.source_retention) THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+			MESSAGE = format('table %s is published already, differently', online_table),
+			DETAIL = format('Its publish mode is %s, its source_retention %s.', defined.publish_mode, coalesce(defined.source_retention::text, 'null')),
+			HINT = 'Use alter_publication.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_window_mode(regclass, text, interval) IS 'internal: raises an error unless features can be published so';
+
+/*
  * The work of materialize_features, with names as the caller's search path
  * resolves them and creation_schema, the schema that names without one are
  * created in.
  */
 CREATE FUNCTION featurestore._materialize(names text[], relations regclass[], online_table text, offline_table text,
-										  creation_schema text, publish_mode text, wait boolean) RETURNS regclass
+										  creation_schema text, publish_mode text, source_retention interval, wait boolean) RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -521,13 +546,14 @@ DECLARE
 	features featurestore.feature[] := featurestore._named_features(names, relations);
 	added featurestore.feature[];
 BEGIN
-	PERFORM featurestore._check_publish_mode(publish_mode);
+	PERFORM featurestore._check_window_mode(defined.relation, publish_mode, source_retention);
 	PERFORM featurestore._object_name('online_table', format('%I.%I', online_name[1], online_name[2] || '_values'), NULL);
 	PERFORM featurestore._check_materializable(features, coalesce(defined.relation, (features[1]).relation),
 											   coalesce(defined.entity, (features[1]).entity), defined.relation);
 	PERFORM featurestore._check_feature_names(features, (features[1]).entity);
 	IF window_table.relation IS NULL THEN
-		window_table := featurestore._create_window_table(online_name, features[1]);
+		window_table := featurestore._create_window_table(online_name, features[1], coalesce(publish_mode, 'TRIGGERED'),
+			featurestore._checked_retention(source_retention, coalesce(publish_mode, 'TRIGGERED'), true));
 	END IF;
 
 	added := ARRAY(SELECT features[n] FROM generate_subscripts(features, 1) AS n WHERE (features[n]).online_table IS NULL ORDER BY n);
@@ -548,15 +574,17 @@ BEGIN
 		PERFORM featurestore._store_window_table(window_table);
 	END IF;
 	PERFORM featurestore._note_unfilled(window_table.relation, defined.state_columns);
+	PERFORM featurestore._capture_sources(p) FROM featurestore.publication p
+	WHERE p.relation = window_table.relation AND p.publish_mode <> 'SNAPSHOT' AND added <> '{}';
 
 	IF wait IS NOT FALSE AND (window_table.offline_table IS DISTINCT FROM defined.offline_table
 							  OR NOT featurestore._is_filled(window_table.relation)) THEN
-		PERFORM featurestore._sync(window_table.relation, true);
+		PERFORM featurestore._run_now(window_table.relation, 'ADD');
 	END IF;
 	RETURN window_table.relation;
 END
 $$;
-COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, text, text, boolean) IS 'internal: the work of materialize_features';
+COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, text, text, interval, boolean) IS 'internal: the work of materialize_features';
 
 /*
  * Keeps the values of features ready for lookups, in an online table with one
@@ -570,8 +598,12 @@ COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, te
  * offline_table: name of a table for the values of sliding and tumbling
  *   windows: for each entity a row at each end of a window, from its first
  *   event until the last has left all windows.
- * publish_mode: 'SNAPSHOT': a sync computes all states anew and merges what
- *   has changed.
+ * publish_mode: 'TRIGGERED': triggers on the sources capture their changes, and a
+ *   sync merges those since the last one into the states; the sources must be
+ *   tables of the caller's.  'SNAPSHOT': a sync computes all states anew and
+ *   merges what has changed.  NULL: that of the table, of a new one TRIGGERED.
+ * source_retention: age beyond which rows may be deleted from the sources by
+ *   purges: such deletes leave states alone; positive, without months and years.
  * wait: false to define only; the next CALL sync(online_table) then fills the
  *   table.  Until then lookups find what was added NOT_READY.
  *
@@ -587,16 +619,17 @@ COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, te
  * owns all, 22023 and 22004 for bad values.
  */
 CREATE FUNCTION featurestore.materialize_features(features text[], online_table text, offline_table text DEFAULT NULL,
-												  publish_mode text DEFAULT 'SNAPSHOT', wait boolean DEFAULT true) RETURNS regclass
+												  publish_mode text DEFAULT NULL, source_retention interval DEFAULT NULL,
+												  wait boolean DEFAULT true) RETURNS regclass
 	LANGUAGE sql VOLATILE
 	/* no setting of its own: names are resolved as the caller's search path says */
 	BEGIN ATOMIC
 		SELECT featurestore._materialize(materialize_features.features,
 			ARRAY(SELECT to_regclass(f.name) FROM unnest(materialize_features.features) WITH ORDINALITY AS f(name, n) ORDER BY f.n),
 			materialize_features.online_table, materialize_features.offline_table, current_schema()::text,
-			materialize_features.publish_mode, materialize_features.wait);
+			materialize_features.publish_mode, materialize_features.source_retention, materialize_features.wait);
 	END;
-COMMENT ON FUNCTION featurestore.materialize_features(text[], text, text, text, boolean) IS 'keeps the values of features ready for lookups';
+COMMENT ON FUNCTION featurestore.materialize_features(text[], text, text, text, interval, boolean) IS 'keeps the values of features ready for lookups';
 
 /*
  * Undoes what materialize_features did for one feature.  The last feature of a
@@ -631,6 +664,7 @@ BEGIN
 		window_table.templates := window_table.templates[:place - 1] || window_table.templates[place + 1:];
 	END IF;
 	PERFORM featurestore._store_window_table(window_table);
+	PERFORM featurestore._release_source(feature.source);
 END
 $$;
 COMMENT ON FUNCTION featurestore._dematerialize(featurestore.feature) IS 'internal: undoes the materialization of a feature';

@@ -2,10 +2,10 @@
  * Publishing: standing orders that keep an online table in step with its
  * source.
  *
- * In SNAPSHOT mode a sync compares the whole source, as of one snapshot, with
- * the online table and writes the difference in one statement.  The online
- * table is an ordinary table of the caller and stays the same one: its
- * indexes, grants, views and readers never notice.
+ * A sync applies the changes of the source that were captured since the last one
+ * (see apply), or in SNAPSHOT mode compares the whole source with the online
+ * table (see merge).  The online table is an ordinary table of the caller and
+ * stays the same one: its indexes, grants, views and readers never notice.
  */
 
 /*
@@ -212,6 +212,20 @@ FROM unnest(columns) WITH ORDINALITY AS c(name, n)
 $$;
 COMMENT ON FUNCTION featurestore._column_list(text[], text) IS 'internal: a list of columns for a statement';
 
+/* Gives the online table of a publication its primary key. */
+CREATE FUNCTION featurestore._add_key(publication featurestore.publication) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', publication.relation,
+				   featurestore._column_list(publication.primary_key));
+	IF publication.timeseries_column IS NOT NULL THEN
+		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', publication.relation, publication.timeseries_column);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._add_key(featurestore.publication) IS 'internal: gives an online table its key';
+
 /*
  * Creates the empty online table of a publication under name (schema and
  * name): types, type modifiers and collations are those of the source.  Room
@@ -225,12 +239,9 @@ DECLARE
 BEGIN
 	EXECUTE format('CREATE TABLE %s WITH (fillfactor = 80) AS SELECT %s FROM %s WITH NO DATA', qualified,
 				   featurestore._column_list(featurestore._published_columns(publication)), publication.source);
-	EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', qualified,
-				   featurestore._column_list(publication.primary_key));
-	IF publication.timeseries_column IS NOT NULL THEN
-		EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', qualified, publication.timeseries_column);
-	END IF;
-	RETURN qualified::regclass;
+	publication.relation := qualified::regclass;
+	PERFORM featurestore._add_key(publication);
+	RETURN publication.relation;
 END
 $$;
 COMMENT ON FUNCTION featurestore._create_published_table(text[], featurestore.publication) IS 'internal: creates the online table of a publication';
@@ -291,8 +302,8 @@ DECLARE
 	difference text;
 BEGIN
 	PERFORM featurestore._check_cycle(publication.source, online_table);
-	SELECT coalesce(featurestore._difference(to_jsonb(p) || jsonb_build_object('ttl', o.ttl),
-											 to_jsonb(publication) || jsonb_build_object('ttl', _check_published.ttl)), '')
+	SELECT coalesce(featurestore._difference(to_jsonb(p) - 'is_paused' || jsonb_build_object('ttl', o.ttl),
+											 to_jsonb(publication) - 'is_paused' || jsonb_build_object('ttl', _check_published.ttl)), '')
 	INTO difference
 	FROM featurestore.publication p LEFT JOIN featurestore.online_table o USING (relation)
 	WHERE p.relation = online_table;
@@ -361,123 +372,30 @@ $$;
 COMMENT ON FUNCTION featurestore._check_syncable(featurestore.publication) IS 'internal: raises an error unless a sync can read the source and has where to put its columns';
 
 /*
- * Condition that table alias a and table alias b, rows of online_table, have
- * the same key.  It uses the operators of the unique index on key, since "="
- * would mean what the search path says; NULL without such an index.
+ * All publications.  A table that external writers feed through a staging table
+ * counts as one of that table, by its first unique key.
  */
-CREATE FUNCTION featurestore._key_condition(online_table regclass, key text[], a text, b text) RETURNS text
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION featurestore._publications() RETURNS SETOF featurestore.publication
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 	AS $$
-SELECT string_agg(format('%I.%I OPERATOR(%I.%s) %I.%2$I', a, attname, nspname, oprname, b), ' AND ' ORDER BY n)
-FROM unnest(key) WITH ORDINALITY AS k(name, n)
-JOIN pg_attribute ON attrelid = online_table AND attname = name
-JOIN pg_index i ON i.indexrelid = featurestore._unique_index(online_table, key)
-JOIN pg_opclass c ON c.oid = (i.indclass::oid[])[array_position(i.indkey::int2[], attnum)]
-JOIN pg_amop o ON o.amopfamily = c.opcfamily AND o.amoplefttype = c.opcintype
-	AND o.amoprighttype = c.opcintype AND o.amopstrategy = 3
-JOIN pg_operator op ON op.oid = o.amopopr
-JOIN pg_namespace s ON s.oid = op.oprnamespace
+SELECT * FROM featurestore.publication
+UNION ALL
+SELECT s.online_table, s.relation, 'TRIGGERED', k.key, CASE WHEN o.timeseries_column <> ALL (k.key) THEN o.timeseries_column END,
+	ARRAY(SELECT c.name FROM featurestore._columns(s.online_table) AS c JOIN featurestore._columns(s.relation) AS t USING (name)
+		  WHERE c.name <> ALL (k.key) AND c.name IS DISTINCT FROM o.timeseries_column ORDER BY c.attnum), NULL, NULL, false
+FROM featurestore.staging s LEFT JOIN featurestore.online_table o ON o.relation = s.online_table
+CROSS JOIN LATERAL (
+	SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(attnum, n)
+				 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum WHERE u.n <= i.indnkeyatts ORDER BY u.n) AS key
+	FROM pg_index i WHERE i.indrelid = s.online_table AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+	ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) AS k
+WHERE s.online_table IS NOT NULL
 $$;
-COMMENT ON FUNCTION featurestore._key_condition(regclass, text[], text, text) IS 'internal: SQL that compares the keys of two rows';
+COMMENT ON FUNCTION featurestore._publications() IS 'internal: all publications';
 
 /*
- * Query for the source rows that a sync considers: those that pass the filter
- * and are not dated later than $1, the clock of the sync.  A date counts from
- * its midnight in UTC.  A row without time is let through, to raise an error.
- */
-CREATE FUNCTION featurestore._candidate_query(publication featurestore.publication) RETURNS text
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $$
-SELECT format('SELECT %s FROM %s AS source WHERE %s AND (%s)',
-			  featurestore._column_list(featurestore._published_columns(publication), 'source'), publication.source,
-			  CASE (SELECT atttypid FROM pg_attribute WHERE attrelid = publication.source AND attname = publication.timeseries_column)
-				   WHEN 'timestamptz'::regtype THEN format('(source.%I <= $1) IS NOT FALSE', publication.timeseries_column)
-				   WHEN 'date'::regtype THEN format('(source.%I <= ($1 AT TIME ZONE ''UTC'')::date) IS NOT FALSE', publication.timeseries_column)
-				   ELSE 'true' END,
-			  coalesce(publication.filter, 'true'))
-$$;
-COMMENT ON FUNCTION featurestore._candidate_query(featurestore.publication) IS 'internal: SQL for the source rows that a sync considers';
-
-/*
- * Query for one key of the candidates that cannot be published, because it
- * has a NULL or occurs twice.  It gives nothing without asking where an index
- * of the source rules that out.
- */
-CREATE FUNCTION featurestore._bad_key_query(publication featurestore.publication) RETURNS text
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $$
-SELECT CASE
-	WHEN EXISTS (SELECT FROM pg_class WHERE oid = publication.source AND (relkind = 'p' OR (relkind = 'r' AND NOT relhassubclass)))
-		AND featurestore._unique_index(publication.source, key) IS NOT NULL
-	THEN 'SELECT NULL::text AS key, NULL::boolean AS has_null WHERE false'
-	ELSE format('SELECT ROW(%1$s)::text AS key, num_nulls(%1$s) > 0 AS has_null FROM candidate GROUP BY %1$s'
-				' HAVING count(*) > 1 OR num_nulls(%1$s) > 0 ORDER BY %1$s LIMIT 1', featurestore._column_list(key, 'candidate'))
-	END
-FROM (SELECT publication.primary_key || array_remove(ARRAY[publication.timeseries_column], NULL)) AS k(key)
-$$;
-COMMENT ON FUNCTION featurestore._bad_key_query(featurestore.publication) IS 'internal: SQL for a key that cannot be published';
-
-/*
- * The statement of a sync, which makes online_table equal to "wanted".  $1 is
- * its clock.  rows is a list of common table expressions, among them wanted,
- * with these columns, and report, at most one row, which is given along with
- * the number of rows changed, as one object.  If report says is_bad nothing is written.
- *
- * Rows are compared by their binary images: this works for types that have no
- * equality, and carries over changes that equality does not see, as from 1.0
- * to 1.00.  Rows that are the same are neither written nor locked.  Deletes go
- * first, so that a value of another unique index can pass from row to row.
- * Where columns are only some of the table's, rows that are not wanted stay.
- */
-CREATE FUNCTION featurestore._merge_statement(online_table regclass, key text[], columns text[], rows text, is_partial boolean DEFAULT false) RETURNS text
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $$
-SELECT format($merge$WITH %1$s,
-	gone AS (
-		DELETE FROM %2$s AS online WHERE %10$s RETURNING 1),
-	written AS (
-		INSERT INTO %2$s (%4$s)
-		SELECT %5$s FROM wanted LEFT JOIN %2$s AS online ON %3$s
-		WHERE (SELECT count(*) FROM gone) >= 0 AND NOT EXISTS (SELECT FROM report WHERE is_bad)
-			AND featurestore._count_progress()
-			AND (online.ctid IS NULL OR ROW(%5$s)::record OPERATOR(pg_catalog.*<>) ROW(%6$s)::record)
-		ORDER BY %7$s
-		ON CONFLICT (%8$s) DO UPDATE SET (%4$s) = ROW(%9$s) RETURNING 1)
-SELECT to_jsonb(result) FROM (SELECT changed.n AS rows_changed, report.* FROM (SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written) AS n) AS changed LEFT JOIN report ON true) AS result$merge$,
-	rows,
-	online_table,
-	featurestore._key_condition(online_table, key, 'wanted', 'online'),
-	featurestore._column_list(columns),
-	featurestore._column_list(columns, 'wanted'),
-	featurestore._column_list(columns, 'online'),
-	featurestore._column_list(key, 'wanted'),
-	featurestore._column_list(key),
-	featurestore._column_list(columns, 'excluded'),
-	CASE WHEN is_partial THEN 'false'
-		 ELSE format('NOT EXISTS (SELECT FROM wanted WHERE %s)', featurestore._key_condition(online_table, key, 'wanted', 'online')) END)
-$$;
-COMMENT ON FUNCTION featurestore._merge_statement(regclass, text[], text[], text, boolean) IS 'internal: SQL that makes an online table equal to what it should hold';
-
-/*
- * What _merge_statement takes as rows for a publication.  Its report is a key
- * that cannot be published.
- */
-CREATE FUNCTION featurestore._published_rows(publication featurestore.publication) RETURNS text
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $$
-SELECT format('candidate AS (%s),
-	report AS MATERIALIZED (SELECT key, has_null, true AS is_bad FROM (%s) AS bad),
-	wanted AS MATERIALIZED (%s)',
-	featurestore._candidate_query(publication),
-	featurestore._bad_key_query(publication),
-	CASE WHEN publication.timeseries_column IS NULL THEN 'SELECT * FROM candidate'
-		 ELSE format('SELECT DISTINCT ON (%1$s) * FROM candidate ORDER BY %1$s, %2$I DESC',
-					 featurestore._column_list(publication.primary_key), publication.timeseries_column) END)
-$$;
-COMMENT ON FUNCTION featurestore._published_rows(featurestore.publication) IS 'internal: SQL for the rows that a published table should hold';
-
-/*
- * Raises 42704 unless online_table is published; gives its publication.
+ * Raises 42704 unless online_table is published or fed by a staging table; gives
+ * its publication.
  */
 CREATE FUNCTION featurestore._publication(online_table regclass) RETURNS featurestore.publication
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -486,6 +404,9 @@ DECLARE
 	result featurestore.publication;
 BEGIN
 	SELECT * INTO result FROM featurestore.publication p WHERE p.relation = online_table;
+	IF NOT FOUND THEN
+		SELECT * INTO result FROM featurestore._publications() AS p WHERE p.relation = online_table;
+	END IF;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
 			MESSAGE = format('table %s is not published', online_table),
@@ -496,6 +417,23 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._publication(regclass) IS 'internal: the publication of an online table, or an error';
 
+/* The same of what publish_table or materialize_features published; 42809 for a table that external writers feed. */
+CREATE FUNCTION featurestore._declared_publication(online_table regclass) RETURNS featurestore.publication
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	result featurestore.publication := featurestore._publication(online_table);
+BEGIN
+	IF featurestore._is_external(result) THEN
+		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+			MESSAGE = format('table %s is fed through staging table %s', online_table, result.source),
+			HINT = 'Drop the staging table to end that.';
+	END IF;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION featurestore._declared_publication(regclass) IS 'internal: the publication of an online table that was declared, or an error';
+
 /* Does a table hold materialized features, rather than rows of one source? */
 CREATE FUNCTION featurestore._has_windows(publication featurestore.publication) RETURNS boolean
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
@@ -503,41 +441,6 @@ CREATE FUNCTION featurestore._has_windows(publication featurestore.publication) 
 SELECT publication.source IS NULL
 $$;
 COMMENT ON FUNCTION featurestore._has_windows(featurestore.publication) IS 'internal: whether a table holds materialized features';
-
-/*
- * Runs statements, each with the clock as $1 and giving one jsonb, all under
- * one snapshot; gives what they gave.
- */
-CREATE FUNCTION featurestore._merge_together(statements text[], clock timestamptz) RETURNS jsonb[]
-	AS 'MODULE_PATHNAME', 'merge_together' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION featurestore._merge_together(text[], timestamptz) IS 'internal: runs statements under one snapshot';
-
-/*
- * Merges the source of a publication into its online table; gives the number
- * of rows changed.
- */
-CREATE FUNCTION featurestore._merge_source(publication featurestore.publication, clock timestamptz) RETURNS bigint
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $$
-DECLARE
-	key text := array_to_string(publication.primary_key || publication.timeseries_column, ', ');
-	result jsonb;
-BEGIN
-	result := (featurestore._merge_together(ARRAY[featurestore._merge_statement(publication.relation, publication.primary_key,
-		featurestore._published_columns(publication), featurestore._published_rows(publication))], clock))[1];
-	IF (result->>'has_null')::boolean THEN
-		RAISE EXCEPTION USING ERRCODE = 'not_null_violation',
-			MESSAGE = format('null value in key of source %s', publication.source),
-			DETAIL = format('There is a row with key (%s)=%s.', key, result->>'key');
-	ELSIF result->>'key' IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'cardinality_violation',
-			MESSAGE = format('duplicate key in source %s', publication.source),
-			DETAIL = format('There is more than one row with key (%s)=%s.', key, result->>'key');
-	END IF;
-	RETURN (result->>'rows_changed')::bigint;
-END
-$$;
-COMMENT ON FUNCTION featurestore._merge_source(featurestore.publication, timestamptz) IS 'internal: makes a published table equal to its source';
 
 /* How far this cluster has brought online_table; NULL before its first fill. */
 CREATE FUNCTION featurestore._position(online_table regclass) RETURNS featurestore.publication_position
@@ -547,66 +450,6 @@ SELECT p FROM featurestore.publication_position p
 WHERE p.relation = online_table AND p.system_identifier = (SELECT system_identifier FROM pg_control_system())
 $$;
 COMMENT ON FUNCTION featurestore._position(regclass) IS 'internal: how far this cluster has brought a table';
-
-/*
- * The work of a sync, for _sync, which holds the lock that keeps others out
- * and runs as the owner of online_table.
- *
- * The clock is read before the snapshot of the merge is taken, and is thus
- * never ahead of what the merge sees; where the transaction keeps an older
- * snapshot, its start is.  Row-level security that would hide rows raises an
- * error: what is hidden must not be taken for deleted.
- *
- * is_addition: fill only the columns of states that are not filled yet.  The
- * others then stay as of an earlier time, which remains that of the table.
- */
-CREATE FUNCTION featurestore._merge(online_table regclass, is_addition boolean) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp SET row_security = off
-	SET standard_conforming_strings = on
-	AS $$
-DECLARE
-	publication featurestore.publication := featurestore._publication(online_table);
-	has_windows boolean := featurestore._has_windows(publication);
-	"position" featurestore.publication_position := featurestore._position(online_table);
-	is_partial boolean := is_addition AND "position".relation IS NOT NULL;
-	columns text[] := featurestore._state_columns(online_table);
-	clock timestamptz := now();
-	changed bigint;
-BEGIN
-	IF has_windows THEN
-		PERFORM featurestore._check_window_table(online_table);
-	ELSE
-		PERFORM featurestore._check_syncable(publication);
-	END IF;
-	IF featurestore._unique_index(online_table, publication.primary_key) IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('online table %s has no unique index on (%s) any more',
-							 online_table, array_to_string(publication.primary_key, ', ')),
-			HINT = 'Add it again.';
-	END IF;
-	IF current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
-		clock := clock_timestamp();
-	END IF;
-
-	PERFORM featurestore._report_progress(online_table, has_windows, 2, -1);
-	IF has_windows THEN
-		changed := featurestore._merge_windows(online_table, clock, is_partial, CASE WHEN is_partial
-			THEN ARRAY(SELECT name FROM unnest(columns) AS name WHERE name <> ALL ("position".filled)) ELSE columns END);
-	ELSE
-		changed := featurestore._merge_source(publication, clock);
-	END IF;
-	PERFORM featurestore._report_progress(online_table, has_windows, 0, 0);
-
-	PERFORM featurestore._store_definition('publication_position', jsonb_build_object(
-		'relation', online_table::oid::text, 'applied_to', CASE WHEN is_partial THEN least("position".applied_to, clock) ELSE clock END,
-		'synced_at', clock_timestamp(), 'rows_changed', changed, 'filled', CASE WHEN has_windows THEN columns END));
-	IF has_windows AND (is_addition OR "position".relation IS NULL) THEN
-		PERFORM featurestore._report_states(online_table);
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION featurestore._merge(regclass, boolean) IS 'internal: makes an online table equal to what it should hold';
 
 /* Has this cluster filled online_table with all that it holds? */
 CREATE FUNCTION featurestore._is_filled(online_table regclass) RETURNS boolean
@@ -620,27 +463,101 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._is_filled(regclass) IS 'internal: whether the first fill of a table is done';
 
-/*
- * Locks online_table and runs _merge as its owner.  Raises 22004 for NULL and
- * 42501 unless the caller owns the table.
- */
-CREATE FUNCTION featurestore._sync(online_table regclass, is_addition boolean) RETURNS void
-	AS 'MODULE_PATHNAME', 'sync_as_owner' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION featurestore._sync(regclass, boolean) IS 'internal: one sync of a published table';
-
 /* Raises 22023 unless there is such a publish mode. */
 CREATE FUNCTION featurestore._check_publish_mode(publish_mode text) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
-	IF publish_mode IS DISTINCT FROM 'SNAPSHOT' THEN
+	IF publish_mode IS NULL OR publish_mode NOT IN ('SNAPSHOT', 'TRIGGERED') THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('unknown publish mode "%s"', coalesce(publish_mode, 'null')),
-			HINT = 'Known publish modes: SNAPSHOT.';
+			HINT = 'Known publish modes: SNAPSHOT, TRIGGERED.';
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION featurestore._check_publish_mode(text) IS 'internal: raises an error unless there is such a publish mode';
+
+/*
+ * Creates the online table of a publication under name (schema and name) with
+ * all its rows at once, stores the publication and its position, and gives the
+ * table.  It is filled before it has its key, which is faster than to merge into
+ * an empty table.
+ */
+CREATE FUNCTION featurestore._publish_filled(name text[], publication featurestore.publication, ttl interval) RETURNS regclass
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off SET standard_conforming_strings = on
+	/* as _run has them */
+	SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1
+	AS $$
+DECLARE
+	is_captured boolean := publication.publish_mode <> 'SNAPSHOT';
+	started timestamptz := clock_timestamp();
+	own_sequence bigint;
+	clock timestamptz;
+	results jsonb[];
+BEGIN
+	PERFORM featurestore._flush_captured();
+	own_sequence := featurestore._own_sequence(publication);
+	clock := featurestore._run_clock(NULL);
+	results := featurestore._merge_together(ARRAY[
+		format('SELECT jsonb_build_object(''snapshot'', pg_current_snapshot()::text%s)',
+			   CASE WHEN is_captured THEN format(', ''sources'', jsonb_build_object(%L, featurestore._fingerprint(%1$L::regclass))', publication.source::oid) ELSE '' END),
+		format('CREATE TABLE %I.%I WITH (fillfactor = 80) AS WITH candidate AS (%s) %s', name[1], name[2],
+			   featurestore._candidate_query(publication), featurestore._newest_candidates(publication))]
+		|| CASE WHEN is_captured AND publication.timeseries_column IS NOT NULL
+				THEN ARRAY[format('SELECT jsonb_build_object(''later'', (%s))', featurestore._later_rows(publication, 'true'))] ELSE '{}' END, clock);
+	publication.relation := format('%I.%I', name[1], name[2])::regclass;
+	PERFORM featurestore._add_key(publication);
+	PERFORM featurestore._store_publication(publication, ttl);
+
+	IF is_captured THEN
+		PERFORM featurestore._check_program(publication);
+		PERFORM featurestore._hold(publication.relation, NULL, featurestore._elements(results, 'later'));
+		results[1] := results[1] || jsonb_build_object('fingerprint', featurestore._fingerprints(publication.relation)
+													   || jsonb_build_object('sources', results[1] -> 'sources'));
+	END IF;
+	PERFORM featurestore._store_position(publication, clock, CASE WHEN is_captured THEN results[1] END, own_sequence,
+										 featurestore._sum(results, 'rows_changed'), NULL);
+	PERFORM featurestore._record('publish_run', publication.relation, jsonb_build_array(jsonb_build_object(
+		'operation', 'MERGE', 'started_at', started, 'rows_changed', featurestore._sum(results, 'rows_changed'))));
+	RETURN publication.relation;
+END
+$$;
+COMMENT ON FUNCTION featurestore._publish_filled(text[], featurestore.publication, interval) IS 'internal: creates and fills the online table of a publication';
+
+/* Can the table of a publication be made with all its rows at once?  Its keys must be known to be good. */
+CREATE FUNCTION featurestore._can_create_filled(publication featurestore.publication) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT EXISTS (SELECT FROM pg_class WHERE oid = publication.source AND (relkind = 'p' OR (relkind = 'r' AND NOT relhassubclass)))
+	AND featurestore._unique_index(publication.source, featurestore._row_key(publication)) IS NOT NULL
+$$;
+COMMENT ON FUNCTION featurestore._can_create_filled(featurestore.publication) IS 'internal: whether a table can be made with all its rows at once';
+
+/*
+ * Gives the retention of a source in its one form.  Raises 22023 unless it is
+ * positive, finite and without months and years, and where it means nothing: by
+ * snapshot, or without event time.
+ */
+CREATE FUNCTION featurestore._checked_retention(source_retention interval, publish_mode text, has_time boolean) RETURNS interval
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF source_retention IS NULL THEN
+		RETURN NULL;
+	END IF;
+	IF NOT isfinite(source_retention) OR source_retention <= '0' OR extract(year FROM source_retention) <> 0 OR extract(month FROM source_retention) <> 0 THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'source_retention must be positive and finite, without months and years';
+	ELSIF publish_mode = 'SNAPSHOT' OR NOT has_time THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'source_retention needs captured changes and an event time',
+			DETAIL = 'It tells the deletes of rows that the source need not keep any longer from others.',
+			HINT = 'Publish in mode TRIGGERED with a timeseries column.';
+	END IF;
+	RETURN justify_hours(source_retention);
+END
+$$;
+COMMENT ON FUNCTION featurestore._checked_retention(interval, text, boolean) IS 'internal: the retention of a source in its canonical form, or an error';
 
 /*
  * The work of publish_table, with its filter in canonical form and
@@ -648,7 +565,7 @@ COMMENT ON FUNCTION featurestore._check_publish_mode(text) IS 'internal: raises 
  */
 CREATE FUNCTION featurestore._publish(source regclass, online_table text, creation_schema text, publish_mode text,
 									  primary_key text[], timeseries_column text, features text[], filter text,
-									  ttl interval, wait boolean)
+									  ttl interval, source_retention interval, wait boolean)
 	RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -663,12 +580,18 @@ BEGIN
 	ttl := featurestore._checked_ttl(ttl, timeseries_column);
 	publication := ROW(to_regclass(format('%I.%I', name[1], name[2])), source, publish_mode,
 					   CASE WHEN timeseries_column IS NULL THEN key ELSE trim_array(key, 1) END, timeseries_column,
-					   featurestore._source_features(source, key, features), filter, NULL, false);
+					   featurestore._source_features(source, key, features), filter,
+					   featurestore._checked_retention(source_retention, publish_mode, timeseries_column IS NOT NULL), false);
 
 	IF publication.relation IS NULL THEN
+		PERFORM featurestore._hold_staged(featurestore._capture_source(source, key)) WHERE publish_mode <> 'SNAPSHOT';
+		IF wait IS NOT FALSE AND featurestore._can_create_filled(publication) THEN
+			RETURN featurestore._publish_filled(name, publication, ttl);
+		END IF;
 		publication.relation := featurestore._create_published_table(name, publication);
 		PERFORM featurestore._check_syncable(publication);
 		PERFORM featurestore._store_publication(publication, ttl);
+		PERFORM featurestore._check_program(publication) WHERE publish_mode <> 'SNAPSHOT';
 	ELSE
 		PERFORM featurestore._check_published(publication, ttl);
 		RAISE NOTICE 'table % is published already, skipping', publication.relation;
@@ -676,12 +599,12 @@ BEGIN
 
 	/* also fills what was defined before, or in another cluster, and never filled here */
 	IF wait IS NOT FALSE AND NOT featurestore._is_filled(publication.relation) THEN
-		PERFORM featurestore._sync(publication.relation, false);
+		PERFORM featurestore._run_now(publication.relation, 'MERGE');
 	END IF;
 	RETURN publication.relation;
 END
 $$;
-COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], text, text[], text, interval, boolean) IS 'internal: the work of publish_table';
+COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], text, text[], text, interval, interval, boolean) IS 'internal: the work of publish_table';
 
 /*
  * Creates an online table and the standing order that keeps it in step with
@@ -691,7 +614,9 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  *   caller can read.
  * online_table: name of the table to create, as in SQL: it may be quoted and
  *   qualified; without a schema it goes where CREATE TABLE would put it.
- * publish_mode: 'SNAPSHOT': a sync compares and merges the whole source.
+ * publish_mode: 'TRIGGERED': a trigger on the source captures its changes, and a
+ *   sync applies those since the last one; the source must be a table of the
+ *   caller's.  'SNAPSHOT': a sync compares and merges the whole source.
  * primary_key: columns that identify a row of the source; NULL for its primary
  *   key.  Of a table they must be NOT NULL and have a unique index; of other
  *   sources each sync checks them, and raises 21000 for a key that occurs
@@ -704,7 +629,12 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  *   not published.  Its names are resolved now, as in a view.
  * ttl: age beyond which a row counts as OUTSIDE_MAX_AGE; positive, without
  *   months and years; needs a timeseries_column.
- * wait: false to define only; the first CALL sync(online_table) then fills it.
+ * source_retention: age beyond which rows may be deleted from the source by
+ *   purges: such deletes change nothing; positive, without months and years;
+ *   needs captured changes and a timeseries column.
+ * wait: false to define only; the first CALL sync(online_table) then fills it, in
+ *   steps if an index of the source has the primary key in order.  Otherwise
+ *   writers of a captured source wait until the end of the transaction.
  *
  * Gives the online table, which belongs to the caller.  The same definition
  * again is a NOTICE, a different one an error (42710).  Raises 42P07 if the
@@ -714,10 +644,10 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  * on the source or CREATE on the schema, 42601, 42803, 0A000 and 42P17 for a
  * filter that is no immutable expression, 22023 and 22004 for bad values.
  */
-CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table text, publish_mode text DEFAULT 'SNAPSHOT',
+CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table text, publish_mode text DEFAULT 'TRIGGERED',
 										   primary_key text[] DEFAULT NULL, timeseries_column text DEFAULT NULL,
-										   features text[] DEFAULT NULL, filter text DEFAULT NULL,
-										   ttl interval DEFAULT NULL, wait boolean DEFAULT true)
+										   features text[] DEFAULT NULL, filter text DEFAULT NULL, ttl interval DEFAULT NULL,
+										   source_retention interval DEFAULT NULL, wait boolean DEFAULT true)
 	RETURNS regclass
 	LANGUAGE sql VOLATILE
 	/* no setting of its own: name and filter are resolved as the caller's search path says */
@@ -727,9 +657,9 @@ CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table t
 									 publish_table.publish_mode, publish_table.primary_key,
 									 publish_table.timeseries_column, publish_table.features,
 									 featurestore._canonical_filter(publish_table.source_table, publish_table.filter),
-									 publish_table.ttl, publish_table.wait);
+									 publish_table.ttl, publish_table.source_retention, publish_table.wait);
 	END;
-COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], text, text[], text, interval, boolean) IS 'creates an online table and keeps it in step with a source';
+COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], text, text[], text, interval, interval, boolean) IS 'creates an online table and keeps it in step with a source';
 
 /*
  * Forgets the publication of online_table, after a sync that is running.  The
@@ -740,35 +670,21 @@ COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], tex
 CREATE FUNCTION featurestore.unpublish_table(online_table regclass) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
+DECLARE
+	publication featurestore.publication;
 BEGIN
 	PERFORM featurestore._check_online_table(online_table);
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', online_table);
-	IF featurestore._has_windows(featurestore._publication(online_table)) THEN
+	publication := featurestore._declared_publication(online_table);
+	IF featurestore._has_windows(publication) THEN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
 			MESSAGE = format('table %s holds materialized features', online_table),
 			DETAIL = 'Their states are of no use once nothing keeps them in step with their sources.',
 			HINT = 'Drop the table, or the features in it with drop_feature.';
 	END IF;
-	PERFORM featurestore._remove_definition('publication', online_table);
-	PERFORM featurestore._remove_definition('publication_position', online_table);
+	PERFORM featurestore._remove_definition(catalog, online_table)
+	FROM unnest('{publication,publication_position,fill_position}'::text[]) AS catalog;
+	PERFORM featurestore._release_source(publication.source);
 END
 $$;
 COMMENT ON FUNCTION featurestore.unpublish_table(regclass) IS 'forgets a publication; its online table stays';
-
-/*
- * Brings online_table in step with its source, or with those of the features
- * that are materialized in it, in the caller's transaction.  A second sync of
- * the same table waits for the first; readers do not.  Runs as the owner of the
- * table, with the search path pg_catalog.  Raises 42501 unless the caller owns
- * it, 42704 if it is not published, 42P01, 42703, 42804 and 55000 if the table,
- * its source or a feature has changed so that it cannot be published, 21000 and
- * 23502 for keys that are not unique or have NULLs, and 40001 in a transaction
- * whose snapshot is older than the last sync.  Events without key or time are
- * left out of states, and a WARNING says how many.
- */
-CREATE PROCEDURE featurestore.sync(online_table regclass)
-	LANGUAGE sql
-	BEGIN ATOMIC
-		SELECT featurestore._sync(sync.online_table, false);
-	END;
-COMMENT ON PROCEDURE featurestore.sync(regclass) IS 'brings a published table in step with its source';

@@ -190,7 +190,7 @@ COMMENT ON FUNCTION featurestore._array_length(regclass, text) IS 'internal: len
  * primary key, nor looked up by, nor the event time.
  */
 CREATE FUNCTION featurestore._lookup_outputs(label text, relation regclass, definition jsonb, keys jsonb, time_column text) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 DECLARE
 	feature_names text[];
@@ -355,7 +355,7 @@ COMMENT ON FUNCTION featurestore._resolve_lookup(text, jsonb) IS 'internal: reso
  * may end in '[length]'.
  */
 CREATE FUNCTION featurestore._feature_output(label text, wanted text, rename_outputs jsonb) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 DECLARE
 	feature text := wanted;

@@ -26,8 +26,11 @@ COMMENT ON COLUMN featurestore.feature_specs.items IS 'the items as they were de
 CREATE VIEW featurestore.publications AS
 	SELECT p.relation AS online_table, p.source AS source_table, p.publish_mode, p.primary_key, p.timeseries_column,
 		   CASE WHEN p.source IS NULL THEN ARRAY(SELECT f.relation::text FROM featurestore.feature f WHERE f.online_table = p.relation ORDER BY 1)
-				ELSE p.features END AS features, p.filter, o.ttl, r.rolname AS owner,
-		   featurestore._is_filled(p.relation) AS is_ready, n.applied_to, n.synced_at, n.rows_changed
+				ELSE p.features END AS features, p.filter, o.ttl, p.source_retention, r.rolname AS owner,
+		   featurestore._is_filled(p.relation) AS is_ready,
+		   CASE WHEN p.is_paused THEN 'PAUSED' WHEN n.stopped IS NOT NULL THEN 'STOPPED' WHEN NOT featurestore._is_filled(p.relation) THEN 'INITIALIZING'
+				WHEN p.publish_mode <> 'SNAPSHOT' AND n.snapshot IS NULL THEN 'RESYNC' ELSE 'OK' END AS state,
+		   n.stopped AS reason, n.applied_to, n.synced_at, n.rows_changed
 	FROM featurestore.publication p
 	JOIN pg_catalog.pg_class c ON c.oid = p.relation
 	JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
@@ -37,14 +40,17 @@ CREATE VIEW featurestore.publications AS
 COMMENT ON VIEW featurestore.publications IS 'publications: what is published where, and how far it is';
 COMMENT ON COLUMN featurestore.publications.online_table IS 'the online table';
 COMMENT ON COLUMN featurestore.publications.source_table IS 'the table the rows come from; null where features are materialized, each from its own';
-COMMENT ON COLUMN featurestore.publications.publish_mode IS 'how changes travel: SNAPSHOT';
+COMMENT ON COLUMN featurestore.publications.publish_mode IS 'how changes travel: SNAPSHOT or TRIGGERED';
 COMMENT ON COLUMN featurestore.publications.primary_key IS 'key columns of the online table';
 COMMENT ON COLUMN featurestore.publications.timeseries_column IS 'time column of the source; the newest row of a key is published';
 COMMENT ON COLUMN featurestore.publications.features IS 'columns published besides the key, or features that are materialized';
 COMMENT ON COLUMN featurestore.publications.filter IS 'SQL condition over the source row; other rows are not published';
 COMMENT ON COLUMN featurestore.publications.ttl IS 'age beyond which a row is OUTSIDE_MAX_AGE';
+COMMENT ON COLUMN featurestore.publications.source_retention IS 'age beyond which rows leave the source by purges, which change nothing; null if it keeps all';
 COMMENT ON COLUMN featurestore.publications.owner IS 'role that owns the online table';
 COMMENT ON COLUMN featurestore.publications.is_ready IS 'whether the first fill is done, of all that it holds';
+COMMENT ON COLUMN featurestore.publications.state IS 'OK; INITIALIZING before the first fill is done; RESYNC if the next run compares the whole source; PAUSED; STOPPED until what is wrong is mended';
+COMMENT ON COLUMN featurestore.publications.reason IS 'why it has stopped';
 COMMENT ON COLUMN featurestore.publications.applied_to IS 'every change of the source committed before this time is in the online table';
 COMMENT ON COLUMN featurestore.publications.synced_at IS 'end of the last run';
 COMMENT ON COLUMN featurestore.publications.rows_changed IS 'rows the last run inserted, updated or deleted';
@@ -105,7 +111,7 @@ COMMENT ON VIEW featurestore.progress IS 'fills and syncs that are running, of t
 COMMENT ON COLUMN featurestore.progress.pid IS 'process that runs it';
 COMMENT ON COLUMN featurestore.progress.operation IS 'publish, or materialize where the table holds features';
 COMMENT ON COLUMN featurestore.progress.online_table IS 'the online table; its OID while others cannot see it yet';
-COMMENT ON COLUMN featurestore.progress.phase IS 'reading sources, writing, or writing the offline table';
+COMMENT ON COLUMN featurestore.progress.phase IS 'reading sources, writing, or writing the offline table; applying changes; filling a range of keys';
 COMMENT ON COLUMN featurestore.progress.done IS 'rows compared so far in this phase; 0 while reading';
 COMMENT ON COLUMN featurestore.progress.rate IS 'rows a second in this phase';
 COMMENT ON COLUMN featurestore.progress.total IS 'rows that this phase compares; null if not known';

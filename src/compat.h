@@ -123,6 +123,13 @@ ForgetPermissionCompat(RangeTblEntry *rte)
 #define MyLocalTransactionIdCompat (MyProc->lxid)
 #endif
 
+/* 17 numbers processes, before only their slots were */
+#if PG_VERSION_NUM >= 170000
+#define MyProcNumberCompat (MyProcNumber)
+#else
+#define MyProcNumberCompat (MyProc->pgprocno)
+#endif
+
 /* 16 renamed what says where a relation is stored */
 #if PG_VERSION_NUM >= 160000
 #define RelationGetLocatorCompat(rel) ((rel)->rd_locator)

@@ -1,6 +1,6 @@
 /*
  * featurestore.c
- *	  Module entry: settings and the backend's cache.
+ *	  Module entry: settings, the backend's caches and its buffer of changes.
  */
 #include "postgres.h"
 
@@ -10,6 +10,8 @@
 #include "catalog/spec.h"
 #include "lookup/lookup.h"
 #include "lookup/row_cache.h"
+#include "publish/capture.h"
+#include "publish/sync.h"
 #include "compat.h"
 
 MODULE_MAGIC_COMPAT;
@@ -29,6 +31,12 @@ _PG_init(void)
 							"Lookups of the same keys skip the index; 0 turns it off.",
 							&row_cache_size, 16384, 0, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("featurestore.fill_chunk",
+							"Rows of a source that one step of a first fill goes through.",
+							"A fill that was interrupted goes on after the last step.",
+							&fill_chunk, 100000, 1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("featurestore");
 	spec_cache_init();
+	capture_source_init();
+	capture_buffer_init();
 }

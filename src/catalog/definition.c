@@ -65,6 +65,13 @@ is_among(const char *name, const char *const *names, int n)
 	return false;
 }
 
+Relation
+open_catalog_table(const char *name)
+{
+	return table_open(get_relname_relid(name, get_namespace_oid("featurestore", false)),
+					  RowExclusiveLock);
+}
+
 /*
  * Opens the catalog table called name.  Only tables that hold one row a
  * relation, keyed by "relation", may be written this way.
@@ -76,8 +83,7 @@ open_catalog(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is not a catalog of definitions", name)));
-	return table_open(get_relname_relid(name, get_namespace_oid("featurestore", false)),
-					  RowExclusiveLock);
+	return open_catalog_table(name);
 }
 
 /*
@@ -116,8 +122,7 @@ defined_relation(Jsonb *definition)
 	return relation;
 }
 
-/* Raises an error unless the current user owns the relation; gives its owner. */
-static Oid
+Oid
 check_owner(Oid relation)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
@@ -147,19 +152,16 @@ lock_owned_relation(Oid relation, LOCKMODE mode)
 	return check_owner(relation);
 }
 
-/*
- * Runs one statement as the owner of catalog.  On error the abort of the
- * (sub)transaction restores the user.  Gives the boolean of the returned row;
- * false without one.
- */
-static bool
-execute_as_owner(Relation catalog, const char *sql, int nargs, Oid *types, Datum *values)
+/* The (sub)transaction's abort restores the user after an error. */
+Datum
+execute_as_owner(Relation catalog, const char *sql, int nargs, Oid *types, Datum *values,
+				 bool *isnull)
 {
 	Oid			user;
 	int			context;
-	bool		result = false;
-	bool		isnull;
+	Datum		result = (Datum) 0;
 
+	*isnull = true;
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(catalog->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE);
@@ -167,11 +169,16 @@ execute_as_owner(Relation catalog, const char *sql, int nargs, Oid *types, Datum
 		elog(ERROR, "SPI_connect failed");
 
 	if (SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0) < 0)
-		elog(ERROR, "could not write catalog \"%s\"", RelationGetRelationName(catalog));
+		elog(ERROR, "could not access catalog \"%s\"", RelationGetRelationName(catalog));
 
 	if (SPI_tuptable != NULL && SPI_processed > 0)
-		result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
-											SPI_tuptable->tupdesc, 1, &isnull));
+	{
+		Form_pg_attribute attribute = TupleDescAttr(SPI_tuptable->tupdesc, 0);
+
+		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
+		if (!*isnull)
+			result = SPI_datumTransfer(result, attribute->attbyval, attribute->attlen);
+	}
 
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
@@ -254,13 +261,15 @@ store_definition(PG_FUNCTION_ARGS)
 	Oid			types[] = {JSONBOID, JSONBOID};
 	Datum		values[2];
 	bool		inserted;
+	bool		isnull;
 
 	lock_owned_relation(relation, AccessShareLock);
 
 	values[0] = JsonbPGetDatum(definition);
 	values[1] = overrides(definition, relation,
 						  is_among(name, cluster_catalogs, lengthof(cluster_catalogs)));
-	inserted = execute_as_owner(catalog, upsert_statement(catalog), 2, types, values);
+	inserted = DatumGetBool(execute_as_owner(catalog, upsert_statement(catalog), 2, types, values,
+											 &isnull));
 	table_close(catalog, NoLock);
 
 	/* positions move with every run, and lookups read them anew each call */
@@ -278,13 +287,14 @@ remove_definition(PG_FUNCTION_ARGS)
 	Relation	catalog = open_catalog(name);
 	Oid			types[] = {OIDOID};
 	Datum		values[] = {ObjectIdGetDatum(relation)};
+	bool		isnull;
 
 	lock_owned_relation(relation, AccessShareLock);
 
 	execute_as_owner(catalog,
 					 psprintf("DELETE FROM featurestore.%s WHERE relation OPERATOR(pg_catalog.=) $1",
 							  quote_identifier(name)),
-					 1, types, values);
+					 1, types, values, &isnull);
 	table_close(catalog, NoLock);
 
 	CacheInvalidateRelcacheByRelid(relation);

@@ -6,6 +6,10 @@
 #define FEATURESTORE_DEFINITION_H
 
 #include "storage/lockdefs.h"
+#include "utils/relcache.h"
+
+/* Raises an error unless the relation exists and the current user owns it; gives its owner. */
+extern Oid	check_owner(Oid relation);
 
 /*
  * Locks relation in mode and gives its owner.  Raises an error, without
@@ -13,5 +17,16 @@
  * again once it can no longer be dropped or change hands.
  */
 extern Oid	lock_owned_relation(Oid relation, LOCKMODE mode);
+
+/* Opens a table of the extension, to be written. */
+extern Relation open_catalog_table(const char *name);
+
+/*
+ * Runs one statement, whose names are all qualified, as the owner of catalog.
+ * Gives the first column of the first row, in the current memory context; NULL
+ * without one.
+ */
+extern Datum execute_as_owner(Relation catalog, const char *sql, int nargs, Oid *types,
+							  Datum *values, bool *isnull);
 
 #endif							/* FEATURESTORE_DEFINITION_H */

@@ -75,6 +75,12 @@ parse_bare_expression(const char *text)
 				 errmsg("\"%s\" is not an expression", text),
 				 errhint("Give one expression, with no FROM or other clause.")));
 	target = linitial_node(ResTarget, select->targetList);
+	/* also where what looks like half an expression is a name, as in "a AND" */
+	if (target->name)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("\"%s\" is not an expression", text),
+				 errhint("Give one expression, without a name for it.")));
 	refuse_walker(target->val, (void *) text);
 	return target->val;
 }

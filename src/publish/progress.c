@@ -39,7 +39,9 @@ enum
 	PROGRESS_STARTED			/* of the phase */
 };
 
-static const char *const phases[] = {"", "reading", "writing", "writing offline"};
+static const char *const phases[] = {
+	"", "reading", "writing", "writing offline", "applying", "filling"
+};
 
 /*
  * _report_progress(online_table regclass, has_windows boolean, phase int, total bigint)

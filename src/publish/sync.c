@@ -1,65 +1,370 @@
 /*
  * sync.c
- *	  Runs a sync as the owner of the online table, and its statements under one
- *	  snapshot.
+ *	  Runs publications: as the owner of the online table, step by step.
  *
- * A sync evaluates what the owner chose: views, filters, triggers, operators
+ * A run evaluates what the owner chose: views, filters, triggers, operators
  * of types.  As with REFRESH MATERIALIZED VIEW they must not run with the
  * rights of whoever asks, who may be a superuser; and they must see the same
  * rows of the source whoever asks.
+ *
+ * Called outside of a transaction block, the procedures commit after each step,
+ * and a failure is recorded before it is raised.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "catalog/definition.h"
+#include "publish/sync.h"
 
-PG_FUNCTION_INFO_V1(sync_as_owner);
+PG_FUNCTION_INFO_V1(run_now);
+PG_FUNCTION_INFO_V1(sync_table);
+PG_FUNCTION_INFO_V1(rebuild_table);
+PG_FUNCTION_INFO_V1(run_due);
 PG_FUNCTION_INFO_V1(merge_together);
 
-Datum
-sync_as_owner(PG_FUNCTION_ARGS)
-{
-	Oid			types[] = {REGCLASSOID, BOOLOID};
-	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
-	Oid			owner;
-	Oid			user;
-	int			context;
+int			fill_chunk = 100000;
 
+/* What is asked of a publication. */
+typedef struct Request
+{
+	Oid			relation;
+	const char *what;			/* see _run */
+	Datum		keys;			/* jsonb */
+	bool		has_keys;
+} Request;
+
+static void
+check_table_given(FunctionCallInfo fcinfo)
+{
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("online_table must not be null")));
+}
 
-	/*
-	 * Keeps out other syncs and all other writers; readers never notice.  The
-	 * statements of the merge take their snapshots after this.
-	 */
-	owner = lock_owned_relation(PG_GETARG_OID(0), ShareRowExclusiveLock);
+/*
+ * Runs sql as another role, and with no other rights.  What it sets, the search
+ * path for one, is forgotten: else triggers of that role could choose what the
+ * next statement of the caller means.  Compiling the expressions of statements
+ * that are planned anew each time takes longer than running them.
+ */
+static void
+execute_as(Oid role, const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	Oid			user;
+	int			context;
+	int			nest_level = NewGUCNestLevel();
 
+	set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&user, &context);
-	if (owner != user)
-		SetUserIdAndSecContext(owner, context | SECURITY_RESTRICTED_OPERATION);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-
-	if (SPI_execute_with_args("SELECT featurestore._merge($1, $2)",
-							  2, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not merge relation with OID %u", PG_GETARG_OID(0));
-
-	SPI_finish();
+	if (role != user)
+		SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
+	if (SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0) < 0)
+		elog(ERROR, "could not execute \"%s\"", sql);
 	SetUserIdAndSecContext(user, context);
+	AtEOXact_GUC(false, nest_level);
+}
 
+/*
+ * Gives back the space of changes that are applied, in the staging tables that
+ * a publication reads, as the owners of those.
+ */
+static void
+rotate_stagings(Oid relation)
+{
+	Oid			types[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relation)};
+	SPITupleTable *stagings;
+	uint64		n;
+
+	if (SPI_execute_with_args("SELECT staging, owner FROM featurestore._stagings($1)", 1, types,
+							  values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not find the staging tables of relation with OID %u", relation);
+	stagings = SPI_tuptable;
+	n = SPI_processed;
+	for (uint64 i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Oid			owner = DatumGetObjectId(SPI_getbinval(stagings->vals[i], stagings->tupdesc, 2,
+														   &isnull));
+
+		values[0] = SPI_getbinval(stagings->vals[i], stagings->tupdesc, 1, &isnull);
+		execute_as(owner, "SELECT featurestore._rotate($1)", 1, types, values, NULL);
+		if (SPI_processed == 1)
+		{
+			char	   *obstacle = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+			if (obstacle)
+				ereport(NOTICE, (errmsg("%s", obstacle)));
+		}
+	}
+}
+
+/*
+ * One step of what is asked.  It keeps out other runs and all other writers;
+ * readers never notice.  Snapshots are taken after the lock.  Gives whether all
+ * is done.
+ */
+static bool
+run_step(Request *request)
+{
+	Oid			types[] = {REGCLASSOID, TEXTOID, JSONBOID};
+	Datum		values[] = {
+		ObjectIdGetDatum(request->relation), CStringGetTextDatum(request->what), request->keys
+	};
+	Oid			owner = lock_owned_relation(request->relation, ShareRowExclusiveLock);
+	bool		isnull;
+	bool		is_done;
+
+	execute_as(owner, "SELECT (featurestore._run($1, $2, $3) OPERATOR(pg_catalog.->>) 'is_done')::pg_catalog.bool",
+			   3, types, values, request->has_keys ? NULL : "  n");
+	is_done = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	rotate_stagings(request->relation);
+
+	return is_done;
+}
+
+/* Notes that a step failed. */
+static void
+note_failure(Request *request, TimestampTz started, ErrorData *error)
+{
+	Oid			types[] = {REGCLASSOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID};
+	Datum		values[] = {
+		ObjectIdGetDatum(request->relation), CStringGetTextDatum(request->what),
+		TimestampTzGetDatum(started),
+		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)), CStringGetTextDatum(error->message)
+	};
+
+	if (SPI_execute_with_args("SELECT featurestore._note_failure($1, $2, $3, $4, $5)", 5, types,
+							  values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not note a failure");
+}
+
+/* May what failed be recorded?  Not if there is no such table, or it is another's. */
+static bool
+can_note(Request *request)
+{
+	Oid			types[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(request->relation)};
+
+	return SPI_execute_with_args("SELECT FROM featurestore._publications() AS p JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.relation "
+								 "WHERE p.relation OPERATOR(pg_catalog.=) $1 AND pg_catalog.pg_has_role(c.relowner, 'USAGE')",
+								 1, types, values, NULL, false, 1) == SPI_OK_SELECT && SPI_processed == 1;
+}
+
+/*
+ * Runs a step in a subtransaction and records a failure; gives the error, in
+ * context, or NULL.
+ */
+static ErrorData *
+run_recorded_step(Request *request, MemoryContext context, bool *is_done)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	TimestampTz started = GetCurrentTimestamp();
+	ErrorData  *error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(oldcontext);
+	PG_TRY();
+	{
+		*is_done = run_step(request);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+	}
+	PG_END_TRY();
+
+	if (error && can_note(request))
+		note_failure(request, started, error);
+	return error;
+}
+
+/* Runs steps until all is done, in one transaction. */
+static void
+run_at_once(Request *request)
+{
+	while (!run_step(request))
+		CHECK_FOR_INTERRUPTS();
+}
+
+/* Runs steps until all is done, each in a transaction of its own; gives the error that ended it, or NULL. */
+static ErrorData *
+run_in_steps(Request *request, MemoryContext context)
+{
+	bool		is_done = false;
+	ErrorData  *error;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		error = run_recorded_step(request, context, &is_done);
+		SPI_commit();
+	} while (!error && !is_done);
+
+	return error;
+}
+
+/* Is a procedure called where it can commit? */
+static bool
+can_commit(FunctionCallInfo fcinfo)
+{
+	return fcinfo->context && IsA(fcinfo->context, CallContext) &&
+		!((CallContext *) fcinfo->context)->atomic;
+}
+
+static void
+connect(bool nonatomic)
+{
+	if (SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/* Runs a request for a procedure. */
+static void
+run_request(FunctionCallInfo fcinfo, Request *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		nonatomic = can_commit(fcinfo);
+	ErrorData  *error = NULL;
+
+	connect(nonatomic);
+	if (nonatomic)
+		error = run_in_steps(request, context);
+	else
+		run_at_once(request);
+	SPI_finish();
+	if (error)
+		ReThrowError(error);
+}
+
+/* _run_now(online_table regclass, what text) RETURNS void */
+Datum
+run_now(PG_FUNCTION_ARGS)
+{
+	Request		request = {0};
+
+	check_table_given(fcinfo);
+	request.relation = PG_GETARG_OID(0);
+	request.what = PG_ARGISNULL(1) ? "SYNC" : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	connect(false);
+	run_at_once(&request);
+	SPI_finish();
 	PG_RETURN_VOID();
 }
 
-/* Runs one statement, with the clock as $1, under a snapshot; gives the json it returns. */
+/* sync(online_table regclass) */
+Datum
+sync_table(PG_FUNCTION_ARGS)
+{
+	Request		request = {.what = "SYNC"};
+
+	check_table_given(fcinfo);
+	request.relation = PG_GETARG_OID(0);
+	run_request(fcinfo, &request);
+	PG_RETURN_VOID();
+}
+
+/* rebuild(online_table regclass, keys jsonb) */
+Datum
+rebuild_table(PG_FUNCTION_ARGS)
+{
+	Request		request = {.what = "MERGE"};
+
+	check_table_given(fcinfo);
+	request.relation = PG_GETARG_OID(0);
+	if (!PG_ARGISNULL(1))
+	{
+		request.what = "REBUILD";
+		request.keys = JsonbPGetDatum(PG_GETARG_JSONB_P_COPY(1));
+		request.has_keys = true;
+	}
+	run_request(fcinfo, &request);
+	PG_RETURN_VOID();
+}
+
+/* The publications that are due, in the current memory context. */
+static List *
+due_publications(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *due = NIL;
+
+	if (SPI_execute("SELECT * FROM featurestore._due_publications()", false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not find what is due");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Datum		relation = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContext oldcontext = MemoryContextSwitchTo(context);
+
+		due = lappend_oid(due, DatumGetObjectId(relation));
+		MemoryContextSwitchTo(oldcontext);
+	}
+	return due;
+}
+
+/* run_due() */
+Datum
+run_due(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		nonatomic = can_commit(fcinfo);
+	List	   *due;
+	ListCell   *lc;
+
+	connect(nonatomic);
+	MemoryContextSwitchTo(context);
+	due = due_publications();
+	foreach(lc, due)
+	{
+		Request		request = {.relation = lfirst_oid(lc), .what = "SYNC"};
+		bool		is_done = false;
+		ErrorData  *error = NULL;
+
+		if (nonatomic)
+			error = run_in_steps(&request, context);
+		while (!nonatomic && !error && !is_done)
+			error = run_recorded_step(&request, context, &is_done);
+		if (!error)
+			continue;
+		/* whoever cancels does not mean the one that happens to run only */
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("publication of %s failed: %s",
+						DatumGetCString(DirectFunctionCall1(regclassout,
+															ObjectIdGetDatum(request.relation))),
+						error->message)));
+	}
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* Runs one statement, with the clock as $1, under a snapshot; gives the json it returns, for CREATE TABLE AS how many rows there are. */
 static Datum
 execute_merge(const char *sql, Datum clock, Snapshot snapshot)
 {
@@ -67,13 +372,20 @@ execute_merge(const char *sql, Datum clock, Snapshot snapshot)
 	SPIPlanPtr	plan = SPI_prepare(sql, 1, types);
 	Datum		result = (Datum) 0;
 	bool		isnull = true;
+	int			status;
 
 	if (!plan)
 		elog(ERROR, "could not prepare merge");
 	/* As foreign keys do: it sees what this command wrote, and of others what the snapshot has */
-	if (SPI_execute_snapshot(plan, &clock, NULL, snapshot, InvalidSnapshot, false, true, 0) < 0)
+	status = SPI_execute_snapshot(plan, &clock, NULL, snapshot, InvalidSnapshot, false, true, 0);
+	if (status < 0)
 		elog(ERROR, "could not merge");
-	if (SPI_tuptable && SPI_processed == 1 && SPI_gettypeid(SPI_tuptable->tupdesc, 1) == JSONBOID)
+	if (status == SPI_OK_UTILITY)
+	{
+		result = DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{\"rows_changed\": " UINT64_FORMAT "}", SPI_processed)));
+		isnull = false;
+	}
+	else if (SPI_tuptable && SPI_processed == 1 && SPI_gettypeid(SPI_tuptable->tupdesc, 1) == JSONBOID)
 		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (isnull)
 		ereport(ERROR,
