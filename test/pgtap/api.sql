@@ -24,11 +24,21 @@ CREATE TEMP TABLE expected (name text PRIMARY KEY, is_strict boolean, volatility
 							settings text, arguments text, result text);
 INSERT INTO expected VALUES
 ('publish_table', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
- 'source_table regclass, online_table text, publish_mode text DEFAULT ''SNAPSHOT''::text, primary_key text[] DEFAULT NULL::text[], timeseries_column text DEFAULT NULL::text, features text[] DEFAULT NULL::text[], filter text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, wait boolean DEFAULT true', 'regclass'),
+ 'source_table regclass, online_table text, publish_mode text DEFAULT ''TRIGGERED''::text, primary_key text[] DEFAULT NULL::text[], timeseries_column text DEFAULT NULL::text, features text[] DEFAULT NULL::text[], filter text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, source_retention interval DEFAULT NULL::interval, wait boolean DEFAULT true', 'regclass'),
 ('unpublish_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
  'online_table regclass', 'void'),
-('sync', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
+('pause_publication', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
+ 'online_table regclass', 'void'),
+('resume_publication', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
+ 'online_table regclass', 'void'),
+('alter_publication', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
+ 'online_table regclass, publish_mode text DEFAULT NULL::text, filter text DEFAULT NULL::text, source_retention interval DEFAULT NULL::interval', 'void'),
+('sync', false, 'VOLATILE', 'UNSAFE', 'c', NULL,
  'IN online_table regclass', NULL),
+('rebuild', false, 'VOLATILE', 'UNSAFE', 'c', NULL,
+ 'IN online_table regclass, IN keys jsonb DEFAULT NULL::jsonb', NULL),
+('run_due', false, 'VOLATILE', 'UNSAFE', 'c', NULL,
+ '', NULL),
 ('register_feature', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
  'name text, source regclass, entity text[], timeseries_column text, function text, input text DEFAULT NULL::text, time_window featurestore.time_window DEFAULT NULL::featurestore.time_window, params jsonb DEFAULT ''{}''::jsonb, filter text DEFAULT NULL::text, description text DEFAULT NULL::text, replace boolean DEFAULT false', 'text'),
 ('register_features', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
@@ -36,7 +46,7 @@ INSERT INTO expected VALUES
 ('drop_feature', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
  'name text, cascade boolean DEFAULT false', 'void'),
 ('materialize_features', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
- 'features text[], online_table text, offline_table text DEFAULT NULL::text, publish_mode text DEFAULT ''SNAPSHOT''::text, wait boolean DEFAULT true', 'regclass'),
+ 'features text[], online_table text, offline_table text DEFAULT NULL::text, publish_mode text DEFAULT NULL::text, source_retention interval DEFAULT NULL::interval, wait boolean DEFAULT true', 'regclass'),
 ('preview_feature', false, 'STABLE', 'UNSAFE', 'sql', NULL,
  'name text, keys jsonb DEFAULT NULL::jsonb, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone', 'TABLE(key jsonb, value jsonb)'),
 ('explain_feature', false, 'STABLE', 'UNSAFE', 'sql', NULL,
@@ -45,6 +55,8 @@ INSERT INTO expected VALUES
  'online_table regclass, merge jsonb DEFAULT ''{}''::jsonb, timeseries_column text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval', 'regclass'),
 ('drop_online_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
  'online_table regclass', 'void'),
+('create_staging_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
+ 'online_table regclass', 'regclass'),
 ('lookup', false, 'STABLE', 'SAFE', 'sql', 'search_path=pg_catalog, pg_temp; IntervalStyle=postgres',
  'table_name regclass, lookup_key text[], feature_names text[] DEFAULT NULL::text[], rename_outputs jsonb DEFAULT ''{}''::jsonb, default_values jsonb DEFAULT ''{}''::jsonb, max_age interval DEFAULT NULL::interval, max_lag interval DEFAULT NULL::interval', 'featurestore.spec_item'),
 ('feature', false, 'STABLE', 'SAFE', 'sql', NULL,
@@ -105,8 +117,8 @@ SELECT is((SELECT prokind FROM pg_proc WHERE proname = 'sync' AND pronamespace =
 -- Internal functions
 SELECT is_empty($$SELECT oid::regprocedure FROM function WHERE schema = 'featurestore' AND name ~ '^_'
 				  AND obj_description(oid, 'pg_proc') !~ '^internal: '$$, 'internal functions say so');
-SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND is_definer$$, ARRAY['_forget_dropped'],
-			  'no function has more rights than its caller but the one that forgets what is dropped');
+SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND is_definer$$, ARRAY['_follow_altered', '_forget_dropped'],
+			  'no function has more rights than its caller but those of event triggers');
 SELECT is_empty($$SELECT oid::regprocedure FROM function f WHERE schema = 'featurestore' AND language NOT IN ('c', 'sql', 'plpgsql')
 				  AND oid NOT IN (SELECT aggfnoid FROM pg_aggregate)$$,
 				'functions are in C, SQL and PL/pgSQL');
@@ -124,13 +136,19 @@ SELECT is_empty($$SELECT oid::regprocedure FROM function WHERE schema = 'feature
 				'lookup functions are STABLE and tell the planner what to expect');
 
 -- Tables, views, types
-SELECT tables_are('featurestore', ARRAY['feature', 'online_table', 'publication', 'publication_position', 'spec', 'window_table']);
-SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'progress', 'publications']);
+SELECT tables_are('featurestore', ARRAY['feature', 'fill_position', 'held_change', 'online_table', 'publication', 'publication_position', 'publish_run', 'rejected_change', 'spec',
+	'staging', 'window_table']);
+SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'progress', 'publications', 'publish_runs', 'rejected_changes']);
 SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 'window_state']);
-SELECT sequences_are('featurestore', ARRAY[]::name[]);
+SELECT sequences_are('featurestore', ARRAY['change_number', 'publish_run_id_seq', 'rejected_change_id_seq']);
+SELECT sequence_privs_are('featurestore', 'change_number', 'public', ARRAY['USAGE']);
 SELECT columns_are('featurestore', 'online_table', ARRAY['relation', 'timeseries_column', 'ttl', 'merge']);
-SELECT columns_are('featurestore', 'publication', ARRAY['relation', 'source', 'publish_mode', 'primary_key', 'timeseries_column', 'features', 'filter']);
-SELECT columns_are('featurestore', 'publication_position', ARRAY['relation', 'system_identifier', 'applied_to', 'synced_at', 'rows_changed', 'filled']);
+SELECT columns_are('featurestore', 'publication', ARRAY['relation', 'source', 'publish_mode', 'primary_key', 'timeseries_column', 'features', 'filter',
+	'source_retention', 'is_paused']);
+SELECT columns_are('featurestore', 'publication_position', ARRAY['relation', 'system_identifier', 'applied_to', 'synced_at', 'rows_changed', 'filled',
+	'snapshot', 'own_xid', 'own_sequence', 'fingerprint', 'stopped']);
+SELECT columns_are('featurestore', 'fill_position', ARRAY['relation', 'system_identifier', 'snapshot', 'own_xid', 'own_sequence', 'fill_key', 'fingerprint', 'rows_changed']);
+SELECT columns_are('featurestore', 'staging', ARRAY['relation', 'captured_source', 'online_table', 'key_columns', 'current_partition', 'current_relation', 'system_identifier']);
 SELECT columns_are('featurestore', 'feature', ARRAY['relation', 'version', 'is_current', 'source', 'entity', 'timeseries_column', 'function', 'params',
 	'input', 'filter', 'time_window', 'input_type', 'result_type', 'online_table', 'state_column']);
 SELECT columns_are('featurestore', 'window_table', ARRAY['relation', 'entity', 'state_columns', 'templates', 'values_view', 'offline_table']);
@@ -140,13 +158,17 @@ SELECT columns_are('featurestore', 'progress', ARRAY['pid', 'operation', 'online
 SELECT columns_are('featurestore', 'spec', ARRAY['relation', 'version', 'with_status', 'exclude_columns', 'items', 'steps']);
 SELECT columns_are('featurestore', 'feature_specs', ARRAY['spec', 'version', 'owner', 'columns', 'tables', 'with_status', 'exclude_columns', 'items']);
 SELECT columns_are('featurestore', 'publications', ARRAY['online_table', 'source_table', 'publish_mode', 'primary_key', 'timeseries_column',
-	'features', 'filter', 'ttl', 'owner', 'is_ready', 'applied_to', 'synced_at', 'rows_changed']);
+	'features', 'filter', 'ttl', 'source_retention', 'owner', 'is_ready', 'state', 'reason', 'applied_to', 'synced_at', 'rows_changed']);
+SELECT columns_are('featurestore', 'held_change', ARRAY['relation', 'system_identifier', 'key', 'due']);
+SELECT columns_are('featurestore', 'publish_runs', ARRAY['id', 'online_table', 'operation', 'started_at', 'ended_at', 'rows_read', 'rows_changed', 'rows_rejected', 'sqlstate', 'message']);
+SELECT columns_are('featurestore', 'rejected_changes', ARRAY['id', 'online_table', 'sequence', 'change', 'sqlstate', 'message', 'rejected_at']);
 SELECT columns_are('featurestore', 'feature_tables', ARRAY['table_name', 'source_table', 'has_windows', 'timeseries_column', 'ttl', 'owner', 'columns']);
-SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'online_table', 'publication', 'publication_position', 'spec', 'window_table']::name[]) AS t;
-SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'online_table', 'publication', 'publication_position', 'spec', 'window_table']::name[]) AS t;
-SELECT set_eq($$SELECT evtname FROM pg_event_trigger WHERE evtname ~ 'featurestore'$$, ARRAY['featurestore_forget_dropped']);
+SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table']::name[]) AS t;
+SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table']::name[]) AS t;
+SELECT set_eq($$SELECT evtname FROM pg_event_trigger WHERE evtname ~ 'featurestore'$$, ARRAY['featurestore_follow_altered', 'featurestore_forget_dropped']);
 SELECT results_eq($$SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'featurestore' ORDER BY 1$$,
-				  ARRAY['featurestore.feature', 'featurestore.online_table', 'featurestore.publication', 'featurestore.spec', 'featurestore.window_table'], 'dumps have definitions, not positions');
+				  ARRAY['featurestore.change_number', 'featurestore.feature', 'featurestore.online_table', 'featurestore.publication',
+						'featurestore.rejected_change', 'featurestore.rejected_change_id_seq', 'featurestore.spec', 'featurestore.staging', 'featurestore.window_table'], 'dumps have definitions, not positions');
 
 -- pg_upgrade refuses columns of types whose OIDs it does not keep
 SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
@@ -177,16 +199,19 @@ SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'featu
 CREATE ROLE regress_api_nobody;
 SELECT schema_privs_are('featurestore', 'regress_api_nobody', ARRAY['USAGE']);
 SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY['SELECT'])
-FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'spec', 'feature_specs', 'feature_tables', 'publications']::name[]) AS t;
+FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'feature_specs', 'feature_tables', 'publications', 'publish_runs', 'rejected_changes']::name[]) AS t;
+SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY[]::text[]) FROM unnest(ARRAY['held_change', 'publish_run', 'rejected_change']::name[]) AS t;
 SELECT is_empty($$SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-				  WHERE c.relnamespace = 'featurestore'::regnamespace AND a.attacl IS NOT NULL$$, 'no privileges on columns');
+				  WHERE c.relnamespace = 'featurestore'::regnamespace AND a.attacl IS NOT NULL AND c.relname <> 'fill_position'$$, 'no privileges on columns');
+SELECT is_empty($$SELECT a.attname FROM pg_attribute a WHERE a.attrelid = 'featurestore.fill_position'::regclass AND a.attnum > 0
+				  AND has_column_privilege('regress_api_nobody', a.attrelid, a.attnum, 'SELECT') <> (a.attname <> 'fill_key')$$, 'but the key that a fill has come to is private');
 SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND NOT has_function_privilege('regress_api_nobody', oid, 'EXECUTE')$$,
-			  ARRAY['_forget_dropped'], 'everybody may call all functions but the event trigger''s');
+			  ARRAY['_follow_altered', '_forget_dropped'], 'everybody may call all functions but those of event triggers');
 
 -- Settings
 LOAD 'featurestore';
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.'$$,
-			  ARRAY['featurestore.enable_direct_lookup', 'featurestore.row_cache_size'], 'settings are these');
+			  ARRAY['featurestore.enable_direct_lookup', 'featurestore.fill_chunk', 'featurestore.row_cache_size'], 'settings are these');
 SELECT is_empty($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.' AND (short_desc = '' OR extra_desc IS NULL OR context <> 'user')$$,
 				'each explains itself and is anybody''s to set');
 SELECT throws_ok('SET featurestore.no_such = 1', '42602', NULL, 'no others can be set');

@@ -36,7 +36,7 @@ INSERT INTO payments VALUES
 SELECT * FROM featurestore.register_features('payments', '{user_id}', 'ts',
 	'[{"function": "sum", "input": "amount"}, {"function": "count", "input": "amount"}, {"function": "count"}, {"function": "last_n", "input": "kind", "params": {"n": 2}}]',
 	ARRAY[featurestore.lifetime_window(), featurestore.tumbling_window('1 day'), featurestore.sliding_window('2 days', '12 hours')]);
-SELECT featurestore.materialize_features(ARRAY(SELECT feature FROM placed), 'users');
+SELECT featurestore.materialize_features(ARRAY(SELECT feature FROM placed), 'users', publish_mode => 'SNAPSHOT');
 SELECT * FROM columns('users');
 SELECT reloptions FROM pg_class WHERE oid = 'users'::regclass;
 SELECT * FROM placed;
@@ -187,7 +187,7 @@ SELECT feature FROM oracle WHERE check_feature(feature, aggregate, statement_tim
 SELECT count(*) > 0 AS differ FROM shops JOIN before USING (user_id, shop) WHERE shops::text <> before::text;
 CREATE TABLE merged AS SELECT * FROM shops;
 TRUNCATE shops;
-CALL featurestore.sync('shops');
+CALL featurestore.rebuild('shops');
 SELECT count(*) FROM shops s FULL JOIN merged m USING (user_id, shop) WHERE s::text IS DISTINCT FROM m::text;
 
 --

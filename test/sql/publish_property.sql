@@ -54,7 +54,7 @@ SELECT change();
 SELECT featurestore.publish_table('source', 'whole', wait => false);
 SELECT featurestore.publish_table('source', 'newest', timeseries_column => 'at', features => '{n,f,j,t}', filter => 'f IS DISTINCT FROM 1.5 AND length(t) > 100');
 SELECT featurestore.publish_table('source', 'by_number', primary_key => '{n}', features => '{f,j,b}');
-SELECT featurestore.publish_table('source_view', 'viewed', primary_key => '{a,b,day}', timeseries_column => 'day');
+SELECT featurestore.publish_table('source_view', 'viewed', 'SNAPSHOT', primary_key => '{a,b,day}', timeseries_column => 'day');
 
 CREATE TABLE result (round int, rows_changed bigint, whole bigint, newest bigint, by_number bigint, viewed bigint);
 DO $$

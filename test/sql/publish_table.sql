@@ -1,5 +1,5 @@
 --
--- Publishing in SNAPSHOT mode
+-- Publishing
 --
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
@@ -113,7 +113,7 @@ SELECT relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indreli
 
 -- again, differently, and in the way
 SELECT featurestore.publish_table('users', 'users_online');
-SELECT featurestore.publish_table('users', 'publish.users_online', 'SNAPSHOT', primary_key => '{user_id}');
+SELECT featurestore.publish_table('users', 'publish.users_online', 'TRIGGERED', primary_key => '{user_id}');
 SELECT featurestore.publish_table('users', 'users_online', features => '{score,name}', filter => 'score > 0');
 \echo :SQLSTATE
 SELECT featurestore.publish_table('users', 'users_online_name');
@@ -364,13 +364,13 @@ SELECT featurestore.publish_table('prices', 't', timeseries_column => 'at', ttl 
 CREATE TABLE facts (k text, at timestamptz, v int);
 INSERT INTO facts VALUES ('a', '2024-01-01', 1), ('a', '2024-01-02', 2), ('b', '2024-01-01', 3);
 CREATE VIEW facts_view AS SELECT k, at, v, at AT TIME ZONE 'UTC' AS local FROM facts;
-SELECT featurestore.publish_table('facts_view', 't');
+SELECT featurestore.publish_table('facts_view', 't', 'SNAPSHOT');
 \echo :SQLSTATE
-SELECT featurestore.publish_table('facts_view', 't', primary_key => '{k,local}', timeseries_column => 'local');
+SELECT featurestore.publish_table('facts_view', 't', 'SNAPSHOT', primary_key => '{k,local}', timeseries_column => 'local');
 \echo :SQLSTATE
-SELECT featurestore.publish_table('facts_view', 't', primary_key => '{k}');
+SELECT featurestore.publish_table('facts_view', 't', 'SNAPSHOT', primary_key => '{k}');
 \echo :SQLSTATE
-SELECT featurestore.publish_table('facts_view', 'facts_online', primary_key => '{k,at}', timeseries_column => 'at', features => '{v}');
+SELECT featurestore.publish_table('facts_view', 'facts_online', 'SNAPSHOT', primary_key => '{k,at}', timeseries_column => 'at', features => '{v}');
 SELECT * FROM facts_online ORDER BY k;
 -- keys that go bad later leave the table as it is
 INSERT INTO facts VALUES ('b', '2024-01-01', 4);
@@ -390,13 +390,13 @@ CALL featurestore.sync('facts_online');
 SELECT * FROM facts_online ORDER BY k;
 
 CREATE MATERIALIZED VIEW facts_copy AS SELECT k, max(v) AS v FROM facts GROUP BY k;
-SELECT featurestore.publish_table('facts_copy', 'facts_copy_online', primary_key => '{k}');
+SELECT featurestore.publish_table('facts_copy', 'facts_copy_online', 'SNAPSHOT', primary_key => '{k}');
 SELECT * FROM facts_copy_online ORDER BY k;
 -- the index of a parent says nothing about its children
 CREATE TABLE parent (id int PRIMARY KEY, v int);
 CREATE TABLE child () INHERITS (parent);
 INSERT INTO parent VALUES (1, 1);
-SELECT featurestore.publish_table('parent', 'parent_online');
+SELECT featurestore.publish_table('parent', 'parent_online', 'SNAPSHOT');
 INSERT INTO child VALUES (2, 2);
 CALL featurestore.sync('parent_online');
 SELECT * FROM parent_online ORDER BY id;
@@ -522,27 +522,27 @@ SELECT relation FROM publications WHERE source = 'shops';
 CREATE TABLE secrets (id int PRIMARY KEY, open int, closed int);
 INSERT INTO secrets VALUES (1, 2, 3);
 SET ROLE regress_stranger;
-SELECT featurestore.publish_table('publish.secrets', 'publish.t');
+SELECT featurestore.publish_table('publish.secrets', 'publish.t', 'SNAPSHOT');
 \echo :SQLSTATE
 SET ROLE regress_publisher;
 GRANT CREATE ON SCHEMA serve TO regress_stranger;
 GRANT SELECT (id, open) ON secrets TO regress_stranger;
 SET ROLE regress_stranger;
-SELECT featurestore.publish_table('publish.secrets', 'serve.t', wait => false);
+SELECT featurestore.publish_table('publish.secrets', 'serve.t', 'SNAPSHOT', wait => false);
 \echo :SQLSTATE
-SELECT featurestore.publish_table('publish.secrets', 'serve.t', features => '{open}', filter => 'closed > 0', wait => false);
+SELECT featurestore.publish_table('publish.secrets', 'serve.t', 'SNAPSHOT', features => '{open}', filter => 'closed > 0', wait => false);
 \echo :SQLSTATE
-SELECT featurestore.publish_table('publish.secrets', 'serve.t', features => '{open}', filter => 'open > 0');
+SELECT featurestore.publish_table('publish.secrets', 'serve.t', 'SNAPSHOT', features => '{open}', filter => 'open > 0');
 SELECT * FROM serve.t;
 -- what belongs to others
 CALL featurestore.sync('publish.users_online');
 \echo :SQLSTATE
 SELECT featurestore.unpublish_table('publish.users_online');
 \echo :SQLSTATE
-SELECT featurestore._merge('publish.users_online', false);
+SELECT featurestore._run('publish.users_online', 'SYNC', NULL);
 \echo :SQLSTATE
 SET ROLE regress_publisher;
-SELECT featurestore.publish_table('publish.secrets', 'serve.t', features => '{open}', filter => 'open > 0');
+SELECT featurestore.publish_table('publish.secrets', 'serve.t', 'SNAPSHOT', features => '{open}', filter => 'open > 0');
 \echo :SQLSTATE
 CALL featurestore.sync('serve.t');
 \echo :SQLSTATE
