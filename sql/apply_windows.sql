@@ -242,7 +242,6 @@ BEGIN
 		'apply', featurestore._apply_windows_statement(window_table, changes, condition, publication.source_retention),
 		'quarantine', featurestore._apply_windows_statement(window_table, changes, in_quarantine || ' AND ' || scope, publication.source_retention),
 		'rebuild', featurestore._rebuild_windows_statement(window_table),
-		'offline', CASE WHEN window_table.offline_table IS NOT NULL THEN featurestore._offline_merge(window_table) END,
 		'sources', (SELECT jsonb_agg(featurestore._quarantine_queries(staging::regclass, window_table.entity, in_quarantine,
 														featurestore._check_windows_query(window_table, source::oid, publication.source_retention)))
 					FROM jsonb_each_text(changes) AS c(source, staging)));

@@ -146,8 +146,8 @@ COMMENT ON TABLE featurestore.rejected_change IS 'changes that could not be appl
 COMMENT ON SEQUENCE featurestore.rejected_change_id_seq IS 'order in which changes were rejected';
 COMMENT ON COLUMN featurestore.rejected_change.id IS 'order in which they were rejected';
 COMMENT ON COLUMN featurestore.rejected_change.relation IS 'the online table';
-COMMENT ON COLUMN featurestore.rejected_change.sequence IS 'place of the change among all changes';
-COMMENT ON COLUMN featurestore.rejected_change.change IS 'the row as it was staged';
+COMMENT ON COLUMN featurestore.rejected_change.sequence IS 'place of the change among all changes; 0 for a key that could not be computed anew';
+COMMENT ON COLUMN featurestore.rejected_change.change IS 'the row as it was staged, or the key';
 COMMENT ON COLUMN featurestore.rejected_change.sqlstate IS 'what was wrong, as an SQLSTATE';
 COMMENT ON COLUMN featurestore.rejected_change.message IS 'what was wrong';
 COMMENT ON COLUMN featurestore.rejected_change.rejected_at IS 'when';

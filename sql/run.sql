@@ -34,8 +34,8 @@ CREATE VIEW featurestore.rejected_changes WITH (security_barrier) AS
 COMMENT ON VIEW featurestore.rejected_changes IS 'changes that could not be applied to online tables of the caller';
 COMMENT ON COLUMN featurestore.rejected_changes.id IS 'order in which they were rejected';
 COMMENT ON COLUMN featurestore.rejected_changes.online_table IS 'the online table';
-COMMENT ON COLUMN featurestore.rejected_changes.sequence IS 'place of the change among all changes';
-COMMENT ON COLUMN featurestore.rejected_changes.change IS 'the row as it was staged';
+COMMENT ON COLUMN featurestore.rejected_changes.sequence IS 'place of the change among all changes; 0 for a key that could not be computed anew';
+COMMENT ON COLUMN featurestore.rejected_changes.change IS 'the row as it was staged, or the key';
 COMMENT ON COLUMN featurestore.rejected_changes.sqlstate IS 'what was wrong, as an SQLSTATE';
 COMMENT ON COLUMN featurestore.rejected_changes.message IS 'what was wrong';
 COMMENT ON COLUMN featurestore.rejected_changes.rejected_at IS 'when';
@@ -90,11 +90,13 @@ COMMENT ON FUNCTION featurestore._is_same_shape(jsonb, jsonb, boolean) IS 'inter
 
 /*
  * Runs the statements of program for the batch after a position, all under one
- * snapshot, or nothing if the first, settle, says that the sources have changed
- * shape or were truncated.  keys are rebuilt besides those that the batch asks
- * for.  further are statements with $1 only that are run last, if any.  Gives
- * the objects that the statements gave, that of settle first, and for each
- * change that could not be applied an object rejected.
+ * snapshot.  keys are rebuilt besides those that the batch asks for.  further
+ * are statements with $1 only that are run last.
+ *
+ * Gives the objects that the statements gave, that of settle first, how many
+ * rows were read, and for what could not be applied objects rejected.  If the
+ * sources have changed shape since fingerprint, or were truncated, the first has
+ * is_same false, and what was done is to be made good by a merge.
  */
 CREATE FUNCTION featurestore._apply_batch(program jsonb, fingerprint jsonb, clock timestamptz, snapshot pg_snapshot,
 										  own_xid xid8, own_sequence bigint, keys jsonb, further text[]) RETURNS jsonb[]
