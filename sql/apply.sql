@@ -221,10 +221,12 @@ SELECT format('SELECT DISTINCT ON (%1$s) %2$s, _is_put%3$s FROM (SELECT %4$s, so
 	featurestore._column_list(featurestore._published_columns(publication)),
 	CASE WHEN "time" IS NULL THEN '' ELSE format(', %s <= $1 AS _is_due', featurestore._time_of(publication, 'change')) END,
 	featurestore._column_list(featurestore._published_columns(publication), 'source'),
-	featurestore._is_put(row_key, coalesce(publication.filter, 'true'), featurestore._is_external(publication)),
+	/* keys of a source that is captured are not NULL */
+	featurestore._is_put(CASE WHEN is_external THEN row_key ELSE '{}' END, coalesce(publication.filter, 'true'), is_external),
 	source, condition || CASE WHEN publication.source_retention IS NULL THEN '' ELSE ' AND NOT ' || featurestore._is_purge(publication.source_retention, "time") END)
 FROM (SELECT featurestore._row_key(publication),
-		CASE WHEN publication.timeseries_column IS NOT NULL THEN featurestore._time_of(publication, 'source') END) AS p(row_key, "time")
+		CASE WHEN publication.timeseries_column IS NOT NULL THEN featurestore._time_of(publication, 'source') END,
+		featurestore._is_external(publication)) AS p(row_key, "time", is_external)
 $$;
 COMMENT ON FUNCTION featurestore._latest_changes(featurestore.publication, text, text) IS 'internal: SQL for the newest change of each row in a batch';
 
@@ -394,22 +396,20 @@ COMMENT ON FUNCTION featurestore._quarantine_queries(regclass, text[], text, tex
 
 /*
  * What a run looks at first, all under its snapshot: the snapshot itself,
- * whether the sources still look as in $5, whether there are changes, and which
- * kinds of them tell that the source must be looked at anew.
+ * whether the sources still look as in $5, and which kinds of changes tell that
+ * the source must be looked at anew.
  */
-CREATE FUNCTION featurestore._settle_statement(publication featurestore.publication, stagings regclass[]) RETURNS text
+CREATE FUNCTION featurestore._settle_statement(publication featurestore.publication) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 SELECT format($settle$SELECT to_jsonb(result) FROM (
-	SELECT pg_current_snapshot()::text AS snapshot, shape AS fingerprint, featurestore._is_same_shape($5, shape, %1$L) AS is_same, %4$s AS has_changes, %2$s AS truncations
+	SELECT pg_current_snapshot()::text AS snapshot, shape AS fingerprint, featurestore._is_same_shape($5, shape, %1$L) AS is_same, %2$s AS truncations
 	/* offset: once, not where it is used */
 	FROM (SELECT featurestore._fingerprints(%3$L::regclass) OFFSET 0) AS f(shape)) AS result$settle$,
 	publication.source_retention IS NOT NULL,
-	CASE WHEN featurestore._is_external(publication) THEN 0 WHEN publication.source_retention IS NULL THEN 12 ELSE 4 END, publication.relation::oid,
-	(SELECT string_agg(format('EXISTS (SELECT FROM %s AS source WHERE %s)', staging, featurestore._is_staged()), ' OR ')
-	 FROM unnest(stagings) AS staging))
+	CASE WHEN featurestore._is_external(publication) THEN 0 WHEN publication.source_retention IS NULL THEN 12 ELSE 4 END, publication.relation::oid)
 $$;
-COMMENT ON FUNCTION featurestore._settle_statement(featurestore.publication, regclass[]) IS 'internal: SQL for what a run looks at first';
+COMMENT ON FUNCTION featurestore._settle_statement(featurestore.publication) IS 'internal: SQL for what a run looks at first';
 
 /*
  * All that it takes to apply a batch to a published table: settle; add for
@@ -420,7 +420,7 @@ COMMENT ON FUNCTION featurestore._settle_statement(featurestore.publication, reg
 CREATE FUNCTION featurestore._source_program(publication featurestore.publication, scope text) RETURNS jsonb
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT jsonb_build_object('settle', featurestore._settle_statement(publication, ARRAY[staging]),
+SELECT jsonb_build_object('settle', featurestore._settle_statement(publication),
 	'add', CASE WHEN publication.timeseries_column IS NULL AND publication.filter IS NULL THEN featurestore._add_statement(publication, condition) ELSE apply END,
 	'apply', apply, 'quarantine', featurestore._apply_statement(publication, in_quarantine || ' AND ' || scope),
 	'rebuild', CASE WHEN NOT featurestore._is_external(publication) THEN featurestore._rebuild_statement(publication) END,

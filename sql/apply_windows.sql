@@ -15,7 +15,7 @@
 CREATE FUNCTION featurestore._staged_events_query(feature featurestore.feature, changes text, retention interval) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT format('SELECT %1$s, source.%2$I AS at%3$s, isfinite(source.%2$I) IS TRUE AS has_time, (isfinite(source.%2$I) AND source.%2$I <= $1 + %4$L::interval) IS TRUE AS is_due, _is_put'
+SELECT format('SELECT %1$s, source.%2$I AS at%3$s, isfinite(source.%2$I) IS TRUE AS has_time, (isfinite(source.%2$I) AND source.%2$I <= (SELECT $1 + %4$L::interval)) IS TRUE AS is_due, _is_put'
 			  ' FROM %5$s AS source WHERE (%6$s) AND NOT %7$s',
 			  (SELECT string_agg(format('source.%I AS k%s', name, n), ', ' ORDER BY n) FROM unnest(feature.entity) WITH ORDINALITY AS e(name, n)),
 			  feature.timeseries_column, ', (' || feature.input || ') AS value', featurestore._head_slack(), changes,
@@ -237,7 +237,7 @@ BEGIN
 	SELECT * INTO STRICT window_table FROM featurestore.window_table t WHERE t.relation = publication.relation;
 	SELECT jsonb_object_agg(source::oid::text, featurestore._staging_of(publication, source)::text) INTO changes
 	FROM featurestore._captured_sources(publication.relation) AS source;
-	RETURN jsonb_build_object('settle', featurestore._settle_statement(publication, ARRAY(SELECT value::regclass FROM jsonb_each_text(changes))),
+	RETURN jsonb_build_object('settle', featurestore._settle_statement(publication),
 		'add', featurestore._add_windows_statement(window_table, changes, condition, publication.source_retention),
 		'apply', featurestore._apply_windows_statement(window_table, changes, condition, publication.source_retention),
 		'quarantine', featurestore._apply_windows_statement(window_table, changes, in_quarantine || ' AND ' || scope, publication.source_retention),

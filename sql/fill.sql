@@ -130,7 +130,7 @@ CREATE FUNCTION featurestore._left_out_counts(keys text, is_first boolean) RETUR
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 SELECT CASE WHEN is_first
-			THEN format('count(*) FILTER (WHERE num_nulls(%s) > 0) AS null_keys, count(*) FILTER (WHERE NOT has_time) AS no_time,'
+			THEN format('CASE WHEN num_nulls(%s) > 0 THEN count(*) ELSE 0 END AS null_keys, count(*) FILTER (WHERE NOT has_time) AS no_time,'
 						' count(*) FILTER (WHERE has_time AND NOT is_due) AS held', keys)
 			ELSE '0::bigint AS null_keys, 0::bigint AS no_time, 0::bigint AS held' END
 	|| format(', min(at) FILTER (WHERE has_time AND NOT is_due) - %L::interval AS due', featurestore._head_slack())

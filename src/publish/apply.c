@@ -180,23 +180,18 @@ static void
 apply_step(Batch *batch, void *arg)
 {
 	Jsonb	   *keys = arg;
+	Jsonb	   *result;
+	Jsonb	   *asked;
 
-	if (batch->has_changes)
-	{
-		char	   *sql = apply_statement(batch);
-		Jsonb	   *result;
-		Jsonb	   *asked;
-
-		memset(&change_tally, 0, sizeof(change_tally));
-		result = execute_statement(batch, sql, !batch->is_in_quarantine, NUM_PARAMS,
-								   batch_param_types(), batch->params, batch->nulls);
-		keep_result(batch, result);
-		note_tally(batch, change_tally);
-		asked = array_member(result, "rebuild");
-		if (asked)
-			keys = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(keys),
-													  JsonbPGetDatum(asked)));
-	}
+	memset(&change_tally, 0, sizeof(change_tally));
+	result = execute_statement(batch, apply_statement(batch), !batch->is_in_quarantine, NUM_PARAMS,
+							   batch_param_types(), batch->params, batch->nulls);
+	keep_result(batch, result);
+	note_tally(batch, change_tally);
+	asked = array_member(result, "rebuild");
+	if (asked)
+		keys = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(keys),
+												  JsonbPGetDatum(asked)));
 	rebuild_keys(batch, keys);
 }
 
@@ -257,7 +252,6 @@ settle(Batch *batch, NullableDatum fingerprint)
 	settled = execute_statement(batch, sql, true, 5, types, values, nulls);
 	keep_result(batch, settled);
 
-	batch->has_changes = is_true(settled, "has_changes");
 	if (getKeyJsonValueFromContainer(&settled->root, "truncations", 11, &truncations) != NULL &&
 		truncations.type == jbvNumeric)
 		batch->truncations = DatumGetInt32(DirectFunctionCall1(numeric_int4,

@@ -49,7 +49,6 @@ typedef struct Batch
 	Snapshot	snapshot;		/* everything is read under it */
 	Datum		params[NUM_PARAMS];
 	char		nulls[NUM_PARAMS];
-	bool		has_changes;
 	int			truncations;	/* kinds of changes that tell that the source must be looked at anew */
 	int			kinds;			/* found in it so far */
 	bool		has_removals;	/* the statement for batches that only add will not do */

@@ -237,7 +237,7 @@ DROP TABLE evil.pin;
 --
 CREATE FUNCTION evil.apply(program jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT root.refused(format('SELECT featurestore._apply_batch(%L, NULL, now(), ''3:3:'', NULL, NULL, ''[]'', ''{}'')',
-		jsonb_build_object('settle', $p$SELECT '{"is_same": true, "has_changes": true}'::jsonb$p$,
+		jsonb_build_object('settle', $p$SELECT '{"is_same": true}'::jsonb$p$,
 			'add', $p$SELECT to_jsonb(1 / 0)$p$,
 			'quarantine', $p$SELECT CASE WHEN $6 = '{}' THEN '{}'::jsonb ELSE to_jsonb(1 / 0) END$p$) || program)) $$;
 SELECT evil.apply('{"add": null}');
