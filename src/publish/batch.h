@@ -81,7 +81,6 @@ extern ChangeTally change_tally;
 extern SPIPlanPtr kept_plan(const char *sql, int nparams, const Oid *types);
 
 /* quarantine.c */
-extern bool is_row_fault(ErrorData *error);
 extern bool try_step(void (*step) (Batch *batch, void *arg), Batch *batch, void *arg,
 					 ErrorData **error);
 extern bool apply_with_quarantine(Batch *batch);

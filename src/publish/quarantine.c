@@ -54,7 +54,8 @@ typedef struct Groups
 	int			attempts;
 } Groups;
 
-bool
+/* Is an error the fault of a row? */
+static bool
 is_row_fault(ErrorData *error)
 {
 	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
