@@ -32,18 +32,22 @@ CREATE TABLE featurestore.publication (
 	features text[] NOT NULL,
 	filter text,
 	source_retention interval,
-	is_paused boolean NOT NULL DEFAULT false
+	is_paused boolean NOT NULL DEFAULT false,
+	schedule text,
+	time_zone text
 );
 COMMENT ON TABLE featurestore.publication IS 'standing orders that keep an online table in step with its source';
 COMMENT ON COLUMN featurestore.publication.relation IS 'the online table';
 COMMENT ON COLUMN featurestore.publication.source IS 'the table the rows come from; null where features are materialized, each from its own';
-COMMENT ON COLUMN featurestore.publication.publish_mode IS 'how changes travel: SNAPSHOT or TRIGGERED';
+COMMENT ON COLUMN featurestore.publication.publish_mode IS 'how changes travel: SNAPSHOT, TRIGGERED, CONTINUOUS or SYNCHRONOUS';
 COMMENT ON COLUMN featurestore.publication.primary_key IS 'key columns of the online table';
 COMMENT ON COLUMN featurestore.publication.timeseries_column IS 'time column of the source; the newest row of a key is published';
 COMMENT ON COLUMN featurestore.publication.features IS 'columns published besides the key; none where features are materialized';
 COMMENT ON COLUMN featurestore.publication.filter IS 'SQL condition over the source row; other rows are not published';
 COMMENT ON COLUMN featurestore.publication.source_retention IS 'age beyond which rows leave the source by purges, which change nothing; null if it keeps all';
 COMMENT ON COLUMN featurestore.publication.is_paused IS 'whether runs are refused until it is resumed';
+COMMENT ON COLUMN featurestore.publication.schedule IS 'when it runs, as a cron or Quartz expression; null if it has no schedule';
+COMMENT ON COLUMN featurestore.publication.time_zone IS 'time zone that the schedule is in';
 
 CREATE TABLE featurestore.publication_position (
 	relation regclass PRIMARY KEY,

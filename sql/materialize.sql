@@ -162,7 +162,7 @@ BEGIN
 	result := ROW(qualified::regclass, feature.entity, '{}', '{}', NULL, NULL);
 	PERFORM featurestore._check_cycle(feature.source, result.relation);
 	PERFORM featurestore._store_definition('publication', to_jsonb(
-		ROW(result.relation, NULL, publish_mode, feature.entity, NULL, '{}', NULL, source_retention, false)::featurestore.publication)
+		ROW(result.relation, NULL, publish_mode, feature.entity, NULL, '{}', NULL, source_retention, false, NULL, NULL)::featurestore.publication)
 		|| jsonb_build_object('relation', result.relation::oid::text));
 	RETURN result;
 END

@@ -382,7 +382,7 @@ SELECT * FROM featurestore.publication
 UNION ALL
 SELECT s.online_table, s.relation, 'TRIGGERED', k.key, CASE WHEN o.timeseries_column <> ALL (k.key) THEN o.timeseries_column END,
 	ARRAY(SELECT c.name FROM featurestore._columns(s.online_table) AS c JOIN featurestore._columns(s.relation) AS t USING (name)
-		  WHERE c.name <> ALL (k.key) AND c.name IS DISTINCT FROM o.timeseries_column ORDER BY c.attnum), NULL, NULL, false
+		  WHERE c.name <> ALL (k.key) AND c.name IS DISTINCT FROM o.timeseries_column ORDER BY c.attnum), NULL, NULL, false, NULL, NULL
 FROM featurestore.staging s LEFT JOIN featurestore.online_table o ON o.relation = s.online_table
 CROSS JOIN LATERAL (
 	SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(attnum, n)
@@ -581,7 +581,7 @@ BEGIN
 	publication := ROW(to_regclass(format('%I.%I', name[1], name[2])), source, publish_mode,
 					   CASE WHEN timeseries_column IS NULL THEN key ELSE trim_array(key, 1) END, timeseries_column,
 					   featurestore._source_features(source, key, features), filter,
-					   featurestore._checked_retention(source_retention, publish_mode, timeseries_column IS NOT NULL), false);
+					   featurestore._checked_retention(source_retention, publish_mode, timeseries_column IS NOT NULL), false, NULL, NULL);
 
 	IF publication.relation IS NULL THEN
 		PERFORM featurestore._hold_staged(featurestore._capture_source(source, key)) WHERE publish_mode <> 'SNAPSHOT';

@@ -59,7 +59,10 @@ CREATE FUNCTION featurestore._fingerprints(online_table regclass) RETURNS jsonb
 BEGIN
 	RETURN (
 	SELECT jsonb_build_object(
-		'table', (SELECT md5(concat_ws(';', c.relowner, c.relforcerowsecurity, (SELECT bool_or(condeferred) FROM pg_constraint WHERE conrelid = c.oid),
+		'table', (SELECT md5(concat_ws(';', c.relowner, c.relforcerowsecurity, (SELECT coalesce(bool_or(condeferred), false) FROM pg_constraint WHERE conrelid = c.oid),
+									   EXISTS (SELECT FROM featurestore.publication p JOIN pg_index i ON i.indrelid = p.relation AND i.indnkeyatts = cardinality(p.primary_key)
+											   WHERE p.relation = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+												   AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = c.oid AND k.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND k.attname <> ALL (p.primary_key))),
 									   string_agg(format('%s %s %s %s %s', attnum, attname, atttypid, atttypmod, attcollation), ',' ORDER BY attnum)))
 				  FROM pg_class c JOIN pg_attribute ON attrelid = c.oid WHERE c.oid = online_table AND attnum > 0 AND NOT attisdropped GROUP BY c.oid),
 		'definition', (SELECT md5(concat_ws(';', p.source::oid, p.publish_mode, p.primary_key, p.timeseries_column, p.features, p.filter, p.source_retention))

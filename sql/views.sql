@@ -40,7 +40,7 @@ CREATE VIEW featurestore.publications AS
 COMMENT ON VIEW featurestore.publications IS 'publications: what is published where, and how far it is';
 COMMENT ON COLUMN featurestore.publications.online_table IS 'the online table';
 COMMENT ON COLUMN featurestore.publications.source_table IS 'the table the rows come from; null where features are materialized, each from its own';
-COMMENT ON COLUMN featurestore.publications.publish_mode IS 'how changes travel: SNAPSHOT or TRIGGERED';
+COMMENT ON COLUMN featurestore.publications.publish_mode IS 'how changes travel: SNAPSHOT, TRIGGERED, CONTINUOUS or SYNCHRONOUS';
 COMMENT ON COLUMN featurestore.publications.primary_key IS 'key columns of the online table';
 COMMENT ON COLUMN featurestore.publications.timeseries_column IS 'time column of the source; the newest row of a key is published';
 COMMENT ON COLUMN featurestore.publications.features IS 'columns published besides the key, or features that are materialized';

@@ -144,7 +144,7 @@ SELECT sequences_are('featurestore', ARRAY['change_number', 'publish_run_id_seq'
 SELECT sequence_privs_are('featurestore', 'change_number', 'public', ARRAY['USAGE']);
 SELECT columns_are('featurestore', 'online_table', ARRAY['relation', 'timeseries_column', 'ttl', 'merge']);
 SELECT columns_are('featurestore', 'publication', ARRAY['relation', 'source', 'publish_mode', 'primary_key', 'timeseries_column', 'features', 'filter',
-	'source_retention', 'is_paused']);
+	'source_retention', 'is_paused', 'schedule', 'time_zone']);
 SELECT columns_are('featurestore', 'publication_position', ARRAY['relation', 'system_identifier', 'applied_to', 'synced_at', 'rows_changed', 'filled',
 	'snapshot', 'own_xid', 'own_sequence', 'fingerprint', 'stopped']);
 SELECT columns_are('featurestore', 'fill_position', ARRAY['relation', 'system_identifier', 'snapshot', 'own_xid', 'own_sequence', 'fill_key', 'fingerprint', 'rows_changed']);

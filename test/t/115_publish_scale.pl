@@ -18,7 +18,7 @@ if (!-w '/proc/self/clear_refs')
 my $node = PostgreSQL::Test::Cluster->new('scale');
 $node->init;
 # Shared buffers are part of the process once it has used them, so that there are few
-$node->append_conf('postgresql.conf', "shared_buffers = 16MB\nmax_wal_size = 4GB\njit = off\nfsync = off\nlog_statement = none");
+$node->append_conf('postgresql.conf', "shared_buffers = 16MB\nhash_mem_multiplier = 1\nmax_wal_size = 4GB\njit = off\nfsync = off\nlog_statement = none");
 $node->start;
 
 $node->safe_psql('postgres', <<'END');
@@ -57,7 +57,7 @@ END
 note("writing took $growth kB");
 cmp_ok($growth, '<', 12 * 1500 + 16 * 1024 + 8 * 1024, "two million changes are captured with $growth kB");
 
-# Shared buffers, and work_mem for each of a few sorts and intermediate results
+# Shared buffers, and work_mem for each of a few sorts, hash tables and intermediate results
 foreach my $table ('item_online', 'entity_online')
 {
 	my $start = time;
