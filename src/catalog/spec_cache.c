@@ -164,6 +164,8 @@ check_functions(Spec *spec)
 static void
 refuse_type(Oid type)
 {
+	/* the caller has found it in the cache, and it may have been dropped since */
+	AcceptInvalidationMessages();
 	if (!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
