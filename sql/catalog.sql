@@ -203,6 +203,21 @@ COMMENT ON COLUMN featurestore.spec.exclude_columns IS 'columns computed but not
 COMMENT ON COLUMN featurestore.spec.items IS 'the items as they were defined';
 COMMENT ON COLUMN featurestore.spec.steps IS 'the items in the order they run, as the lookup reads them';
 
+/* Who the workers of this database are; see _worker_tasks for what they do. */
+CREATE TABLE featurestore.worker (
+	slot int PRIMARY KEY,
+	pid int,
+	started_at timestamptz,
+	system_identifier bigint NOT NULL,
+	is_stopped boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE featurestore.worker IS 'processes that run publications; not part of a dump';
+COMMENT ON COLUMN featurestore.worker.slot IS 'number of the worker, from 0';
+COMMENT ON COLUMN featurestore.worker.pid IS 'its process, the last that there was';
+COMMENT ON COLUMN featurestore.worker.started_at IS 'when that was started';
+COMMENT ON COLUMN featurestore.worker.system_identifier IS 'cluster the process was of';
+COMMENT ON COLUMN featurestore.worker.is_stopped IS 'whether none is to run until start_worker is called';
+
 SELECT pg_catalog.pg_extension_config_dump('featurestore.online_table', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.publication', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.spec', '');
@@ -212,7 +227,7 @@ SELECT pg_catalog.pg_extension_config_dump('featurestore.rejected_change', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.rejected_change_id_seq', '');
 
 GRANT SELECT ON featurestore.online_table, featurestore.publication, featurestore.publication_position,
-	featurestore.staging, featurestore.spec TO PUBLIC;
+	featurestore.staging, featurestore.worker, featurestore.spec TO PUBLIC;
 /* not fill_key, which is data of a source; see _fill_key */
 GRANT SELECT (relation, system_identifier, snapshot, own_xid, own_sequence, fingerprint, rows_changed)
 	ON featurestore.fill_position TO PUBLIC;

@@ -468,10 +468,10 @@ CREATE FUNCTION featurestore._check_publish_mode(publish_mode text) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
-	IF publish_mode IS NULL OR publish_mode NOT IN ('SNAPSHOT', 'TRIGGERED') THEN
+	IF publish_mode IS NULL OR publish_mode NOT IN ('SNAPSHOT', 'TRIGGERED', 'CONTINUOUS') THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('unknown publish mode "%s"', coalesce(publish_mode, 'null')),
-			HINT = 'Known publish modes: SNAPSHOT, TRIGGERED.';
+			HINT = 'Known publish modes: SNAPSHOT, TRIGGERED, CONTINUOUS.';
 	END IF;
 END
 $$;

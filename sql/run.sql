@@ -714,10 +714,15 @@ WHERE s.online_table = _stagings.online_table OR s.captured_source IN (SELECT fe
 $$;
 COMMENT ON FUNCTION featurestore._stagings(regclass) IS 'internal: staging tables that a publication reads';
 
+/* When a publication that has failed so many times since its last run is tried again: after 1 s, then twice as long each time, up to 5 min. */
+CREATE FUNCTION featurestore._retry_at(failures bigint, failed_at timestamptz) RETURNS timestamptz
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$ SELECT failed_at + least(interval '1 s' * 2 ^ least(failures - 1, 20), interval '5 min') $$;
+COMMENT ON FUNCTION featurestore._retry_at(bigint, timestamptz) IS 'internal: when a publication that failed is tried again';
+
 /*
  * Publications of the current user that are due: those that go by changes and
- * are not paused.  One that failed waits before it is tried again, 1 s and twice
- * as long each time, up to 5 min.
+ * are not paused, nor wait because they have failed.
  */
 CREATE FUNCTION featurestore._due_publications() RETURNS SETOF regclass
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -725,7 +730,7 @@ CREATE FUNCTION featurestore._due_publications() RETURNS SETOF regclass
 SELECT p.relation FROM featurestore._publications() AS p JOIN pg_class c ON c.oid = p.relation
 WHERE p.publish_mode <> 'SNAPSHOT' AND NOT p.is_paused AND pg_has_role(c.relowner, 'USAGE')
 	AND NOT EXISTS (SELECT FROM featurestore._failures(p.relation) AS f
-					WHERE f.ended_at + least(interval '1 s' * 2 ^ least(f.failures - 1, 20), interval '5 min') > clock_timestamp())
+					WHERE featurestore._retry_at(f.failures, f.ended_at) > clock_timestamp())
 ORDER BY p.relation
 $$;
 COMMENT ON FUNCTION featurestore._due_publications() IS 'internal: publications that are due';

@@ -144,6 +144,14 @@ ForgetPermissionCompat(RangeTblEntry *rte)
 #define pgstat_get_local_beentryCompat(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
+/* 17 bounds how long transactions take */
+#if PG_VERSION_NUM >= 170000
+#define SetTransactionTimeoutCompat() \
+	SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE)
+#else
+#define SetTransactionTimeoutCompat() ((void) 0)
+#endif
+
 /* 18 lets a module tell its name and version */
 #if PG_VERSION_NUM >= 180000
 #define MODULE_MAGIC_COMPAT \

@@ -1,6 +1,7 @@
 /*
  * featurestore.c
- *	  Module entry: settings, the backend's caches and its buffer of changes.
+ *	  Module entry: settings, the backend's caches and its buffer of changes, the
+ *	  launcher of workers.
  */
 #include "postgres.h"
 
@@ -12,6 +13,7 @@
 #include "lookup/row_cache.h"
 #include "publish/capture.h"
 #include "publish/sync.h"
+#include "worker/worker.h"
 #include "compat.h"
 
 MODULE_MAGIC_COMPAT;
@@ -35,8 +37,18 @@ _PG_init(void)
 							"Rows of a source that one step of a first fill goes through.",
 							"A fill that was interrupted goes on after the last step.",
 							&fill_chunk, 100000, 1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("featurestore.autostart_worker",
+							 "Lets transactions start a worker when there is none.",
+							 "They do if publications are to run by themselves.",
+							 &autostart_worker, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("featurestore.workers",
+							"Workers that a database has at most.",
+							"There is one, and more when it falls behind.",
+							&workers_per_database, 1, 1, MAX_SLOTS, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("featurestore");
 	spec_cache_init();
+	/* before the buffer, whose callback is then called first */
+	wake_init();
 	capture_source_init();
 	capture_buffer_init();
 }

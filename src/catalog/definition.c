@@ -35,6 +35,8 @@
 PG_FUNCTION_INFO_V1(store_definition);
 PG_FUNCTION_INFO_V1(remove_definition);
 
+bool		definitions_changed = false;
+
 /*
  * Members of definitions, besides the relation, that name what is written or
  * dropped on the strength of the row: the caller must own that, too.
@@ -251,12 +253,21 @@ overrides(Jsonb *definition, Oid relation, bool of_cluster)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
+/* Workers keep a list of what there is to do, and hear of the catalogs that it is made from. */
+static void
+tell_workers(Relation catalog)
+{
+	CacheInvalidateRelcache(catalog);
+	definitions_changed = true;
+}
+
 Datum
 store_definition(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Jsonb	   *definition = PG_GETARG_JSONB_P(1);
 	Relation	catalog = open_catalog(name);
+	bool		is_position = is_among(name, position_catalogs, lengthof(position_catalogs));
 	Oid			relation = defined_relation(definition);
 	Oid			types[] = {JSONBOID, JSONBOID};
 	Datum		values[2];
@@ -270,11 +281,13 @@ store_definition(PG_FUNCTION_ARGS)
 						  is_among(name, cluster_catalogs, lengthof(cluster_catalogs)));
 	inserted = DatumGetBool(execute_as_owner(catalog, upsert_statement(catalog), 2, types, values,
 											 &isnull));
-	table_close(catalog, NoLock);
 
 	/* positions move with every run, and lookups read them anew each call */
-	if (inserted || !is_among(name, position_catalogs, lengthof(position_catalogs)))
+	if (inserted || !is_position)
 		CacheInvalidateRelcacheByRelid(relation);
+	if (!is_position)
+		tell_workers(catalog);
+	table_close(catalog, NoLock);
 
 	PG_RETURN_VOID();
 }
@@ -295,9 +308,10 @@ remove_definition(PG_FUNCTION_ARGS)
 					 psprintf("DELETE FROM featurestore.%s WHERE relation OPERATOR(pg_catalog.=) $1",
 							  quote_identifier(name)),
 					 1, types, values, &isnull);
-	table_close(catalog, NoLock);
 
 	CacheInvalidateRelcacheByRelid(relation);
+	tell_workers(catalog);
+	table_close(catalog, NoLock);
 
 	PG_RETURN_VOID();
 }

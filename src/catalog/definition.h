@@ -8,6 +8,9 @@
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
+/* Has this transaction changed what workers go by?  Whoever looks at it resets it. */
+extern bool definitions_changed;
+
 /* Raises an error unless the relation exists and the current user owns it; gives its owner. */
 extern Oid	check_owner(Oid relation);
 

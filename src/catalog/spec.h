@@ -162,12 +162,16 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 #define Anum_online_table_timeseries_column 2
 #define Anum_online_table_ttl 3
 
+#define Anum_publication_publish_mode 3
+#define Anum_publication_schedule 10
+
 #define Anum_publication_position_system_identifier 2
 #define Anum_publication_position_applied_to 3
 #define Anum_publication_position_filled 6
 
 #define Anum_staging_relation 1
 #define Anum_staging_captured_source 2
+#define Anum_staging_online_table 3
 #define Anum_staging_key_columns 4
 #define Anum_staging_current_partition 5
 #define Anum_staging_current_relation 6

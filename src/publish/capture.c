@@ -420,6 +420,7 @@ stamp(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function featurestore._stamp() must be fired before inserts of rows")));
 
+	changes_staged = true;
 	tuple = trigdata->tg_trigtuple;
 	desc = RelationGetDescr(trigdata->tg_relation);
 	find_metadata(desc, &metadata, RelationGetRelid(trigdata->tg_relation));

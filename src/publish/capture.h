@@ -111,6 +111,7 @@ extern uint64 capture_invalidations(void);
 
 /* capture_buffer.c */
 extern uint64 capture_epoch;
+extern bool changes_staged;
 
 extern void capture_buffer_init(void);
 extern StagedRows *staged_rows(CaptureSource *source);

@@ -51,6 +51,9 @@ PG_FUNCTION_INFO_V1(flush_captured);
  */
 uint64		capture_epoch = 1;
 
+/* Has this transaction staged changes?  Whoever looks at it resets it. */
+bool		changes_staged = false;
+
 /* All of it lives in cxt, a child of TopTransactionContext; NULL when there is no buffer. */
 typedef struct CaptureBuffer
 {
@@ -323,6 +326,7 @@ write_rows(void)
 
 	if (buffer.rows == 0)
 		return;
+	changes_staged = true;
 	/* after an error there may be something in it */
 	if (buffer.scratch)
 		MemoryContextReset(buffer.scratch);

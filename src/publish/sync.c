@@ -18,12 +18,14 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "catalog/definition.h"
@@ -53,6 +55,13 @@ check_table_given(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("online_table must not be null")));
+}
+
+static void
+connect(bool nonatomic)
+{
+	if (SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
 }
 
 /*
@@ -227,19 +236,39 @@ run_in_steps(Request *request, MemoryContext context)
 	return error;
 }
 
+bool
+try_sync_step(Oid relation, bool *is_done)
+{
+	Request		request = {.relation = relation, .what = "SYNC"};
+
+	if (!ConditionalLockRelationOid(relation, ShareRowExclusiveLock) ||
+		!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	connect(false);
+	*is_done = run_step(&request);
+	SPI_finish();
+	PopActiveSnapshot();
+	return true;
+}
+
+void
+record_failure(Oid relation, TimestampTz started, ErrorData *error)
+{
+	Request		request = {.relation = relation, .what = "SYNC"};
+
+	connect(false);
+	if (can_note(&request))
+		note_failure(&request, started, error);
+	SPI_finish();
+}
+
 /* Is a procedure called where it can commit? */
 static bool
 can_commit(FunctionCallInfo fcinfo)
 {
 	return fcinfo->context && IsA(fcinfo->context, CallContext) &&
 		!((CallContext *) fcinfo->context)->atomic;
-}
-
-static void
-connect(bool nonatomic)
-{
-	if (SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 }
 
 /* Runs a request for a procedure. */

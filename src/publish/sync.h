@@ -5,7 +5,20 @@
 #ifndef FEATURESTORE_SYNC_H
 #define FEATURESTORE_SYNC_H
 
+#include "datatype/timestamp.h"
+#include "utils/elog.h"
+
 /* Setting: rows of a source that one step of a first fill goes through. */
 extern int	fill_chunk;
+
+/*
+ * One step of a sync, in a transaction without a snapshot as yet.  False, having
+ * done nothing, if the table is gone or locked by somebody else; is_done tells
+ * whether no step is to follow.
+ */
+extern bool try_sync_step(Oid relation, bool *is_done);
+
+/* Records that a step failed. */
+extern void record_failure(Oid relation, TimestampTz started, ErrorData *error);
 
 #endif							/* FEATURESTORE_SYNC_H */

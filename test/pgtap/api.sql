@@ -137,7 +137,7 @@ SELECT is_empty($$SELECT oid::regprocedure FROM function WHERE schema = 'feature
 
 -- Tables, views, types
 SELECT tables_are('featurestore', ARRAY['feature', 'fill_position', 'held_change', 'online_table', 'publication', 'publication_position', 'publish_run', 'rejected_change', 'spec',
-	'staging', 'window_table']);
+	'staging', 'window_table', 'worker']);
 SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'progress', 'publications', 'publish_runs', 'rejected_changes']);
 SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 'window_state']);
 SELECT sequences_are('featurestore', ARRAY['change_number', 'publish_run_id_seq', 'rejected_change_id_seq']);
@@ -163,8 +163,8 @@ SELECT columns_are('featurestore', 'held_change', ARRAY['relation', 'system_iden
 SELECT columns_are('featurestore', 'publish_runs', ARRAY['id', 'online_table', 'operation', 'started_at', 'ended_at', 'rows_read', 'rows_changed', 'rows_rejected', 'sqlstate', 'message']);
 SELECT columns_are('featurestore', 'rejected_changes', ARRAY['id', 'online_table', 'sequence', 'change', 'sqlstate', 'message', 'rejected_at']);
 SELECT columns_are('featurestore', 'feature_tables', ARRAY['table_name', 'source_table', 'has_windows', 'timeseries_column', 'ttl', 'owner', 'columns']);
-SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table']::name[]) AS t;
-SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table']::name[]) AS t;
+SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table', 'worker']::name[]) AS t;
+SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table', 'worker']::name[]) AS t;
 SELECT set_eq($$SELECT evtname FROM pg_event_trigger WHERE evtname ~ 'featurestore'$$, ARRAY['featurestore_follow_altered', 'featurestore_forget_dropped']);
 SELECT results_eq($$SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'featurestore' ORDER BY 1$$,
 				  ARRAY['featurestore.change_number', 'featurestore.feature', 'featurestore.online_table', 'featurestore.publication',
@@ -211,9 +211,9 @@ SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND NOT 
 -- Settings
 LOAD 'featurestore';
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.'$$,
-			  ARRAY['featurestore.enable_direct_lookup', 'featurestore.fill_chunk', 'featurestore.row_cache_size'], 'settings are these');
-SELECT is_empty($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.' AND (short_desc = '' OR extra_desc IS NULL OR context <> 'user')$$,
-				'each explains itself and is anybody''s to set');
+			  ARRAY['featurestore.autostart_worker', 'featurestore.enable_direct_lookup', 'featurestore.fill_chunk', 'featurestore.row_cache_size', 'featurestore.workers'], 'settings are these');
+SELECT is_empty($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.' AND (short_desc = '' OR extra_desc IS NULL OR (context = 'user') = (name ~ 'worker'))$$,
+				'each explains itself, and those that are not about workers are anybody''s to set');
 SELECT throws_ok('SET featurestore.no_such = 1', '42602', NULL, 'no others can be set');
 
 -- What a spec makes

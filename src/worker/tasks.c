@@ -1,0 +1,367 @@
+/*
+ * tasks.c
+ *	  What a worker has to do: the publications that run by themselves.
+ *
+ * A publication is run when it has changes to apply, which is looked at when a
+ * transaction has woken us; and when it is due anyway, as _worker_tasks says:
+ * never filled, keys held for later, a failure to be tried again.  The list is
+ * read again when a definition has changed, and from time to time: each second
+ * while there is work, then less and less.
+ *
+ * Publications take turns, a step each, so that a first fill that takes hours
+ * delays others by a step at most.  Each step is a transaction of its own, and
+ * an error in one never stops the others.  A table that somebody else has
+ * locked is left for later.  Other locks, of sources say, are waited for but
+ * shortly, and the longer the more often that was too short.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "publish/sync.h"
+#include "worker/worker.h"
+#include "compat.h"
+
+/* In ms: how often the list is read while there is work, and at rest. */
+#define FIRST_POLL 1000
+#define LAST_POLL 60000
+
+/* A lock is waited for so long, and the table left alone for so many times as long. */
+#define FIRST_LOCK_WAIT 100
+#define LAST_LOCK_WAIT 3200
+#define LOCK_REST 3
+
+/* A publication that fails rests for 1 s, and twice as long each time. */
+#define FIRST_REST 1000
+#define LAST_REST 300000
+
+typedef struct Task
+{
+	Oid			relation;
+	bool		is_continuous;	/* runs when it has changes */
+	bool		has_news;		/* it may have, we were woken */
+	TimestampTz due_at;			/* runs then in any case */
+	TimestampTz rests_until;	/* and not before this */
+	int			lock_wait;
+	int			rest;
+} Task;
+
+typedef enum Outcome
+{
+	STEP_DONE,
+	STEP_FOLLOWS,				/* more is to be done */
+	STEP_LOCKED,				/* somebody else has the table */
+	STEP_FAILED
+} Outcome;
+
+static MemoryContext tasks_context = NULL;
+static List *tasks = NIL;
+static bool are_stale = true;
+static Oid	watched[3];			/* tables whose changes make the list stale */
+static int	poll_interval = FIRST_POLL;
+static TimestampTz read_at = 0;
+
+void
+tasks_are_stale(void)
+{
+	are_stale = true;
+}
+
+bool
+have_tasks_changed(void)
+{
+	return are_stale;
+}
+
+/* Whoever writes a definition sends an invalidation of its catalog. */
+static void
+at_invalidation(Datum arg, Oid relid)
+{
+	for (int i = 0; i < lengthof(watched); i++)
+	{
+		if (!OidIsValid(relid) || relid == watched[i])
+			are_stale = true;
+	}
+}
+
+void
+tasks_init(void)
+{
+	tasks_context = AllocSetContextCreate(TopMemoryContext, "featurestore tasks",
+										  ALLOCSET_SMALL_SIZES);
+	CacheRegisterRelcacheCallback(at_invalidation, (Datum) 0);
+}
+
+/* Somebody has woken us: any publication may have changes. */
+void
+look_at_tasks(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, tasks)
+		((Task *) lfirst(lc))->has_news = true;
+}
+
+/* Starts a transaction that keeps the extension; leaves for good without one. */
+static void
+start_transaction(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!lock_extension())
+	{
+		CommitTransactionCommand();
+		proc_exit(0);
+	}
+}
+
+static Task *
+find_task(List *list, Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		Task	   *task = lfirst(lc);
+
+		if (task->relation == relation)
+			return task;
+	}
+	return NULL;
+}
+
+/* Makes the list from what _worker_tasks gave; what we know of a task stays known. */
+static List *
+list_tasks(MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	List	   *result = NIL;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		Task	   *task = palloc0(sizeof(Task));
+		bool		isnull;
+		Task	   *known;
+
+		task->relation = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
+		task->lock_wait = FIRST_LOCK_WAIT;
+		task->rest = FIRST_REST;
+		known = find_task(tasks, task->relation);
+		if (known)
+			*task = *known;
+		task->is_continuous = DatumGetBool(SPI_getbinval(row, desc, 2, &isnull));
+		task->due_at = DatumGetTimestampTz(SPI_getbinval(row, desc, 3, &isnull));
+		task->has_news = true;
+		result = lappend(result, task);
+	}
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+static void
+watch_catalogs(void)
+{
+	static const char *const names[] = {"publication", "staging", "worker"};
+	Oid			schema = get_rel_namespace(worker_catalog());
+
+	for (int i = 0; i < lengthof(names); i++)
+		watched[i] = get_relname_relid(names[i], schema);
+}
+
+/* Reads the list. */
+static void
+read_tasks(void)
+{
+	MemoryContext context;
+
+	start_transaction();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	watch_catalogs();
+	/* what changes from here on makes it stale again */
+	are_stale = false;
+	if (SPI_connect() != SPI_OK_CONNECT ||
+		SPI_execute("SELECT relation, is_continuous, due_at FROM featurestore._worker_tasks()", false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not find what is to be done");
+	context = AllocSetContextCreate(TopMemoryContext, "featurestore tasks", ALLOCSET_SMALL_SIZES);
+	tasks = list_tasks(context);
+	MemoryContextDelete(tasks_context);
+	tasks_context = context;
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	read_at = GetCurrentTimestamp();
+}
+
+static void
+set_lock_timeout(int ms)
+{
+	SetConfigOption("lock_timeout", psprintf("%d", ms), PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* Records that a step failed, and says so. */
+static void
+note_failure(Task *task, TimestampTz started, ErrorData *error)
+{
+	char	   *name;
+
+	start_transaction();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	name = get_rel_name(task->relation);
+	if (name)
+	{
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("publication of %s failed: %s",
+						quote_qualified_identifier(get_namespace_name(get_rel_namespace(task->relation)), name),
+						error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0));
+		record_failure(task->relation, started, error);
+	}
+	else
+		tasks_are_stale();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* What a step that raised an error came to. */
+static Outcome
+failed(Task *task, TimestampTz started, ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return STEP_LOCKED;
+	note_failure(task, started, error);
+	return STEP_FAILED;
+}
+
+/* Runs one step of a publication, in a transaction. */
+static Outcome
+run_task(Task *task)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz started = GetCurrentTimestamp();
+	ErrorData  *error = NULL;
+	bool		is_done = true;
+	bool		has_run = false;
+
+	set_lock_timeout(task->lock_wait);
+	PG_TRY();
+	{
+		start_transaction();
+		has_run = try_sync_step(task->relation, &is_done);
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
+	set_lock_timeout(LAST_LOCK_WAIT);
+	if (error)
+		return failed(task, started, error);
+	if (!has_run)
+		return STEP_LOCKED;
+	return is_done ? STEP_DONE : STEP_FOLLOWS;
+}
+
+/* Says when a task is to be run next. */
+static void
+settle_task(Task *task, Outcome outcome)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	switch (outcome)
+	{
+		case STEP_DONE:
+			/* the list says when it is due again */
+			task->due_at = DT_NOEND;
+			task->lock_wait = FIRST_LOCK_WAIT;
+			task->rest = FIRST_REST;
+			break;
+		case STEP_FOLLOWS:
+			task->due_at = now;
+			break;
+		case STEP_LOCKED:
+			task->due_at = task->rests_until = TimestampTzPlusMilliseconds(now, task->lock_wait * LOCK_REST);
+			task->lock_wait = Min(task->lock_wait * 2, LAST_LOCK_WAIT);
+			break;
+		case STEP_FAILED:
+			task->due_at = task->rests_until = TimestampTzPlusMilliseconds(now, task->rest);
+			task->rest = Min(task->rest * 2, LAST_REST);
+			break;
+	}
+}
+
+/* Runs a task if it is its time; gives whether it was. */
+static bool
+serve_task(Task *task)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < task->rests_until || (now < task->due_at && !(task->is_continuous && task->has_news)))
+		return false;
+	task->has_news = false;
+	settle_task(task, run_task(task));
+	return true;
+}
+
+/* When the first of the tasks is due, or the list is to be read again. */
+static TimestampTz
+next_time(void)
+{
+	TimestampTz next = TimestampTzPlusMilliseconds(read_at, poll_interval);
+	ListCell   *lc;
+
+	foreach(lc, tasks)
+	{
+		Task	   *task = lfirst(lc);
+		TimestampTz due_at = task->is_continuous && task->has_news ? task->rests_until :
+			Max(task->due_at, task->rests_until);
+
+		next = Min(next, due_at);
+	}
+	return next;
+}
+
+/* Runs what is to be run, a step each; gives when there will be something again. */
+TimestampTz
+work_on_tasks(void)
+{
+	bool		has_worked = false;
+	ListCell   *lc;
+
+	if (are_stale || TimestampDifferenceExceeds(read_at, GetCurrentTimestamp(), poll_interval))
+	{
+		poll_interval = Min(poll_interval * 2, LAST_POLL);
+		read_tasks();
+	}
+	foreach(lc, tasks)
+	{
+		has_worked |= serve_task(lfirst(lc));
+		CHECK_FOR_INTERRUPTS();
+		if (is_database_wanted())
+			proc_exit(0);
+	}
+	if (has_worked)
+		poll_interval = FIRST_POLL;
+	return next_time();
+}
