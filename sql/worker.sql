@@ -27,3 +27,31 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION featurestore._worker_tasks() IS 'internal: publications that run by themselves, and when';
+
+/*
+ * Starts the worker of this database, and waits until it runs; from now on
+ * commits and the launcher start one as well, when there is none.  One that runs
+ * already is a NOTICE.  It does not wait for the end of the transaction, and is
+ * not undone with it.  Raises 42501 unless the caller is a member of the role
+ * that owns the database or of that which owns the extension, 53400 if the
+ * server can have no more background workers, 25006 during recovery, and 55000
+ * if the worker ends at once.
+ */
+CREATE FUNCTION featurestore.start_worker() RETURNS void
+	AS 'MODULE_PATHNAME', 'start_worker' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore.start_worker() IS 'starts the worker of this database';
+
+/*
+ * Ends the workers of this database, and waits until they are gone; when the
+ * transaction has committed, none is started until start_worker is called.  If
+ * that is so already it is a NOTICE.  Raises 42501 and 25006 as start_worker
+ * does, and 55006 if a worker does not end.
+ */
+CREATE FUNCTION featurestore.stop_worker() RETURNS void
+	AS 'MODULE_PATHNAME', 'stop_worker' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore.stop_worker() IS 'stops the workers of this database';
+
+/* Is a worker running in this database? */
+CREATE FUNCTION featurestore._is_worker_running() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'is_worker_running' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._is_worker_running() IS 'internal: whether a worker is running';

@@ -51,4 +51,5 @@ _PG_init(void)
 	wake_init();
 	capture_source_init();
 	capture_buffer_init();
+	launcher_init();
 }

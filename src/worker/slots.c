@@ -35,6 +35,9 @@ enum
 	Natts_worker = Anum_worker_is_stopped
 };
 
+/* pg_advisory_lock and its like have classes 1 and 2. */
+#define SLOT_LOCK_CLASS 0x4653
+
 /* The catalog of workers; InvalidOid without the extension. */
 Oid
 worker_catalog(void)
@@ -44,11 +47,15 @@ worker_catalog(void)
 	return OidIsValid(schema) ? get_relname_relid("worker", schema) : InvalidOid;
 }
 
-/* The lock of a slot.  One of another time that the extension was created is another's. */
+/*
+ * The lock of a slot.  One of another time that the extension was created is
+ * another's.  It is one of those that survive the abort of a transaction, and
+ * that no SQL function takes.
+ */
 void
 set_slot_tag(LOCKTAG *tag, Oid catalog, int slot)
 {
-	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, catalog, slot, 0);
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, catalog, slot, SLOT_LOCK_CLASS);
 }
 
 /* Has a slot a worker?  One that is just about to take it has to try again. */
@@ -58,9 +65,9 @@ is_slot_taken(Oid catalog, int slot)
 	LOCKTAG		tag;
 
 	set_slot_tag(&tag, catalog, slot);
-	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return true;
-	LockRelease(&tag, AccessShareLock, false);
+	LockRelease(&tag, ShareLock, false);
 	return false;
 }
 

@@ -64,4 +64,7 @@ extern void remember_worker(PGPROC *proc);
 extern bool lock_extension(void);
 extern bool is_database_wanted(void);
 
+/* launcher.c */
+extern void launcher_init(void);
+
 #endif							/* FEATURESTORE_WORKER_H */
