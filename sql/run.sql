@@ -721,6 +721,23 @@ CREATE FUNCTION featurestore._retry_at(failures bigint, failed_at timestamptz) R
 COMMENT ON FUNCTION featurestore._retry_at(bigint, timestamptz) IS 'internal: when a publication that failed is tried again';
 
 /*
+ * What waits for online_table, as of the current snapshot: the number of staged
+ * changes that are not applied, and when the oldest was made, or a key with rows
+ * dated in the future was due.  changes is NULL if that cannot be told: before
+ * the first fill, when the next run is to compare the whole source, and for who
+ * may not read the table.  Nothing waits for a table in SYNCHRONOUS mode but
+ * such keys.
+ */
+CREATE FUNCTION featurestore._pending(online_table regclass, OUT changes bigint, OUT oldest timestamptz) RETURNS record
+	AS 'MODULE_PATHNAME', 'pending_changes' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._pending(regclass) IS 'internal: staged changes that are not applied yet';
+
+/* Does anything wait for online_table, or can that not be told?  NULL for who may not read the table. */
+CREATE FUNCTION featurestore._has_pending(online_table regclass) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'has_pending_changes' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._has_pending(regclass) IS 'internal: whether staged changes are not applied yet';
+
+/*
  * Publications of the current user that are due: those that go by changes and
  * are not paused, nor wait because they have failed.
  */

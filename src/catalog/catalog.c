@@ -17,6 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/xid8.h"
 
 #include "catalog/spec.h"
 #include "compat.h"
@@ -48,7 +49,7 @@ fetch_by_index(Relation rel, Oid index, AttrNumber attno, Oid relid, Snapshot sn
 }
 
 /* Opens a catalog table. */
-static Relation
+Relation
 open_catalog_to_read(const char *catalog)
 {
 	Oid			catalogid = get_relname_relid(catalog, get_namespace_oid("featurestore", false));
@@ -70,19 +71,50 @@ catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values, 
 	return tuple;
 }
 
-/* Fetches the newest row of the staging table that captures a source, as fetch_by_index does. */
-HeapTuple
-catalog_fetch_captured(Oid source, Datum *values, bool *nulls)
+/* Fetches the newest row of a staging table by another unique column, as fetch_by_index does. */
+static HeapTuple
+fetch_staging(const char *index_name, AttrNumber attno, Oid relid, Datum *values, bool *nulls)
 {
 	Relation	rel = open_catalog_to_read("staging");
-	Oid			index = get_relname_relid("staging_captured_source_key", RelationGetNamespace(rel));
+	Oid			index = get_relname_relid(index_name, RelationGetNamespace(rel));
 	HeapTuple	tuple;
 
 	if (!OidIsValid(index))
-		elog(ERROR, "index of captured sources is missing");
-	tuple = fetch_by_index(rel, index, Anum_staging_captured_source, source, NULL, values, nulls);
+		elog(ERROR, "index \"%s\" is missing", index_name);
+	tuple = fetch_by_index(rel, index, attno, relid, NULL, values, nulls);
 	table_close(rel, AccessShareLock);
 	return tuple;
+}
+
+/* That of the one that captures a source. */
+HeapTuple
+catalog_fetch_captured(Oid source, Datum *values, bool *nulls)
+{
+	return fetch_staging("staging_captured_source_key", Anum_staging_captured_source, source,
+						 values, nulls);
+}
+
+/* That of the one that external writers feed an online table with. */
+HeapTuple
+catalog_fetch_fed(Oid online_table, Datum *values, bool *nulls)
+{
+	return fetch_staging("staging_online_table_key", Anum_staging_online_table, online_table,
+						 values, nulls);
+}
+
+/* The changes that a row of publication_position says are applied. */
+static AppliedChanges
+applied_changes(const Datum *values, const bool *nulls)
+{
+	AppliedChanges applied;
+
+	applied.snapshot = values[Anum_publication_position_snapshot - 1];
+	applied.oldest = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin, applied.snapshot));
+	applied.own_xid = nulls[Anum_publication_position_own_xid - 1] ? InvalidFullTransactionId :
+		DatumGetFullTransactionId(values[Anum_publication_position_own_xid - 1]);
+	applied.own_sequence = nulls[Anum_publication_position_own_sequence - 1] ? PG_INT64_MIN :
+		DatumGetInt64(values[Anum_publication_position_own_sequence - 1]);
+	return applied;
 }
 
 /*
@@ -104,6 +136,9 @@ publication_position(Oid relid, Snapshot snapshot, PublicationPosition *position
 	position->applied_to = DatumGetTimestampTz(values[Anum_publication_position_applied_to - 1]);
 	position->filled = nulls[Anum_publication_position_filled - 1] ? NULL :
 		DatumGetArrayTypeP(values[Anum_publication_position_filled - 1]);
+	position->has_snapshot = !nulls[Anum_publication_position_snapshot - 1];
+	if (position->has_snapshot)
+		position->applied = applied_changes(values, nulls);
 	position->is_settled = TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), TransactionXmin);
 	return true;
 }

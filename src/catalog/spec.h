@@ -27,7 +27,10 @@
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/palloc.h"
+#include "utils/relcache.h"
 #include "utils/snapshot.h"
+
+#include "catalog/pending.h"
 
 /* A column of the working row. */
 typedef struct SpecColumn
@@ -162,12 +165,16 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 #define Anum_online_table_timeseries_column 2
 #define Anum_online_table_ttl 3
 
+#define Anum_publication_source 2
 #define Anum_publication_publish_mode 3
 #define Anum_publication_schedule 10
 
 #define Anum_publication_position_system_identifier 2
 #define Anum_publication_position_applied_to 3
 #define Anum_publication_position_filled 6
+#define Anum_publication_position_snapshot 7
+#define Anum_publication_position_own_xid 8
+#define Anum_publication_position_own_sequence 9
 
 #define Anum_staging_relation 1
 #define Anum_staging_captured_source 2
@@ -175,13 +182,23 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 #define Anum_staging_key_columns 4
 #define Anum_staging_current_partition 5
 #define Anum_staging_current_relation 6
+#define Anum_staging_system_identifier 7
+
+#define Anum_held_change_relation 1
+#define Anum_held_change_system_identifier 2
+#define Anum_held_change_due 4
+
+#define Anum_feature_source 4
+#define Anum_feature_online_table 14
 
 #define Anum_spec_version 2
 #define Anum_spec_steps 6
 
+extern Relation open_catalog_to_read(const char *catalog);
 extern HeapTuple catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values,
 							   bool *nulls);
 extern HeapTuple catalog_fetch_captured(Oid source, Datum *values, bool *nulls);
+extern HeapTuple catalog_fetch_fed(Oid online_table, Datum *values, bool *nulls);
 
 /* How far a publication has come. */
 typedef struct PublicationPosition
@@ -189,8 +206,13 @@ typedef struct PublicationPosition
 	TimestampTz applied_to;		/* every change of the source committed before is in the table */
 	ArrayType  *filled;			/* names of columns of states that are filled, or NULL */
 	bool		is_settled;		/* no snapshot of this session, present or future, finds it missing */
+	bool		has_snapshot;	/* changes are applied as they are captured; if not, the next is not set */
+	AppliedChanges applied;
 } PublicationPosition;
 
 extern bool publication_position(Oid relid, Snapshot snapshot, PublicationPosition *position);
+
+/* file.c */
+extern bool file_is_new(Oid relid, Snapshot snapshot, bool *is_settled);
 
 #endif							/* FEATURESTORE_SPEC_H */

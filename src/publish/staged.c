@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 #include "utils/xid8.h"
 
+#include "catalog/pending.h"
 #include "publish/batch.h"
 #include "compat.h"
 
@@ -30,27 +31,22 @@ ChangeTally change_tally;
 Datum
 is_after_position(PG_FUNCTION_ARGS)
 {
-	FullTransactionId *oldest = fcinfo->flinfo->fn_extra;
-	FullTransactionId xid;
+	AppliedChanges *applied = fcinfo->flinfo->fn_extra;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
-	if (!oldest)
+	if (!applied)
 	{
 		/* the position is the same for all rows of a statement */
-		oldest = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(FullTransactionId));
-		*oldest = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin,
-																PG_GETARG_DATUM(2)));
-		fcinfo->flinfo->fn_extra = oldest;
+		applied = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(AppliedChanges));
+		applied->oldest = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmin,
+																		PG_GETARG_DATUM(2)));
+		applied->own_xid = PG_ARGISNULL(3) ? InvalidFullTransactionId : PG_GETARG_FULLTRANSACTIONID(3);
+		applied->own_sequence = PG_ARGISNULL(4) ? PG_INT64_MIN : PG_GETARG_INT64(4);
+		fcinfo->flinfo->fn_extra = applied;
 	}
-
-	xid = PG_GETARG_FULLTRANSACTIONID(0);
-	if (FullTransactionIdPrecedes(xid, *oldest))
-		PG_RETURN_BOOL(false);
-	if (!PG_ARGISNULL(3) && FullTransactionIdEquals(xid, PG_GETARG_FULLTRANSACTIONID(3)))
-		PG_RETURN_BOOL(PG_ARGISNULL(4) || PG_GETARG_INT64(1) > PG_GETARG_INT64(4));
-	PG_RETURN_BOOL(!DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, PG_GETARG_DATUM(0),
-													 PG_GETARG_DATUM(2))));
+	applied->snapshot = PG_GETARG_DATUM(2);
+	PG_RETURN_BOOL(change_is_after(applied, PG_GETARG_FULLTRANSACTIONID(0), PG_GETARG_INT64(1)));
 }
 
 /* The kind of a change, by its type; NULL is unknown. */
