@@ -338,7 +338,8 @@ BEGIN
 		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'max_age needs a table with a timeseries column',
 			'Register it with featurestore.create_online_table(..., timeseries_column => ...).');
 	END IF;
-	IF max_lag IS NOT NULL AND NOT EXISTS (SELECT FROM featurestore.publication AS p WHERE p.relation = target) THEN
+	IF max_lag IS NOT NULL AND NOT EXISTS (SELECT FROM featurestore.publication AS p WHERE p.relation = target)
+		AND NOT EXISTS (SELECT FROM featurestore.staging AS s WHERE s.online_table = target) THEN
 		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'max_lag needs a published table',
 			'Publish it with featurestore.publish_table.');
 	END IF;

@@ -30,6 +30,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -74,6 +75,18 @@ typed_column(Relation rel, const char *name, Oid type)
 	return attno;
 }
 
+/* Has the position moved on since the snapshot? */
+static bool
+has_moved(const Search *search)
+{
+	PublicationPosition newest;
+
+	return !publication_position(search->online_table, NULL, &newest) || !newest.has_snapshot ||
+		!FullTransactionIdEquals(newest.applied.own_xid, search->applied.own_xid) ||
+		newest.applied.own_sequence != search->applied.own_sequence ||
+		!datum_image_eq(newest.applied.snapshot, search->applied.snapshot, false, -1);
+}
+
 /*
  * Searches one partition of a staging table, which is locked.  False if it
  * cannot be told what the snapshot should see in it.
@@ -94,8 +107,9 @@ search_partition(Search *search, Oid partition)
 	AttrNumber	sequence_attno;
 	AttrNumber	time_attno;
 
+	/* what is thrown away is applied, but maybe not to what the snapshot sees */
 	if (file_is_new(partition, search->snapshot, &is_settled))
-		return false;
+		return !has_moved(search);
 	rel = table_open(partition, NoLock);
 	xid_attno = typed_column(rel, "_xid", XID8OID);
 	sequence_attno = typed_column(rel, "_sequence", INT8OID);
@@ -329,6 +343,7 @@ may_know(Oid online_table)
 {
 	return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(online_table)) &&
 		(pg_class_aclcheck(online_table, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		 pg_attribute_aclcheck_all(online_table, GetUserId(), ACL_SELECT, ACLMASK_ANY) == ACLCHECK_OK ||
 		 RelationOwnercheckCompat(online_table, GetUserId()) ||
 		 has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS));
 }

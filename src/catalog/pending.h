@@ -52,4 +52,7 @@ extern bool find_pending(Oid online_table, Snapshot snapshot, PendingChanges *pe
  */
 extern bool has_pending(Oid online_table, Snapshot snapshot, TimestampTz before);
 
+/* replay.c */
+extern TimestampTz seen_up_to(void);
+
 #endif							/* FEATURESTORE_PENDING_H */

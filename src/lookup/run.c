@@ -181,8 +181,27 @@ states_are_filled(SpecItem *item, ArrayType *filled)
 }
 
 /*
+ * Does a table lag at T by more than its item allows, given how far its last run
+ * came?  If that was long ago it does only if it has missed something since.
+ */
+static bool
+is_late(LookupRun *run, SpecItem *item, TimestampTz applied_to)
+{
+	TimestampTz as_of = run->request->as_of;
+	TimestampTz needed;
+
+	if (!is_older(as_of, applied_to, item->max_lag))
+		return false;
+	if (pg_sub_s64_overflow(as_of, item->max_lag, &needed))
+		needed = DT_NOBEGIN;
+	return TIMESTAMP_IS_NOEND(as_of) || seen_up_to() < needed ||
+		has_pending(item->relid, run->snapshot, needed);
+}
+
+/*
  * What keeps a table from being used at T, or PRESENT: a first fill that is
- * not done, or more lag than allowed.
+ * not done, or more lag than allowed.  One that external writers feed is not
+ * waited for, but may lag.
  */
 static LookupStatus
 table_status(LookupRun *run, ItemRun *irun)
@@ -190,10 +209,10 @@ table_status(LookupRun *run, ItemRun *irun)
 	SpecItem   *item = irun->item;
 	PublicationPosition position;
 
-	if (!item->is_published)
-		return item->max_lag >= 0 ? STATUS_STALE : STATUS_PRESENT;
 	if (item->known_ready && item->max_lag < 0 && !run->with_positions)
 		return STATUS_PRESENT;
+	if (!item->is_published)
+		return item->max_lag >= 0 && is_late(run, item, DT_NOBEGIN) ? STATUS_STALE : STATUS_PRESENT;
 
 	irun->has_position = publication_position(item->relid, run->snapshot, &position) &&
 		states_are_filled(item, position.filled);
@@ -201,7 +220,7 @@ table_status(LookupRun *run, ItemRun *irun)
 		return STATUS_NOT_READY;
 	irun->applied_to = position.applied_to;
 	item->known_ready = position.is_settled;
-	if (item->max_lag >= 0 && is_older(run->request->as_of, irun->applied_to, item->max_lag))
+	if (item->max_lag >= 0 && is_late(run, item, irun->applied_to))
 		return STATUS_STALE;
 	return STATUS_PRESENT;
 }
