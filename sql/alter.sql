@@ -89,7 +89,8 @@ $$;
 COMMENT ON FUNCTION featurestore.resume_publication(regclass) IS 'resumes a publication that was paused';
 
 /* The work of alter_publication, with filter in canonical form. */
-CREATE FUNCTION featurestore._alter_publication(online_table regclass, publish_mode text, filter text, source_retention interval) RETURNS void
+CREATE FUNCTION featurestore._alter_publication(online_table regclass, publish_mode text, filter text, schedule text, time_zone text,
+												source_retention interval) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -108,7 +109,11 @@ BEGIN
 	publication.filter := nullif(coalesce(filter, publication.filter), 'true');
 	publication.source_retention := featurestore._checked_retention(coalesce(source_retention, publication.source_retention), publication.publish_mode,
 																   has_windows OR publication.timeseries_column IS NOT NULL);
+	publication := featurestore._with_schedule(publication, schedule, time_zone);
 	PERFORM featurestore._restore_publication(publication);
+	IF num_nonnulls(schedule, time_zone) > 0 AND num_nonnulls(publish_mode, filter, source_retention) = 0 THEN
+		RETURN;
+	END IF;
 	PERFORM featurestore._forget_position(online_table);
 	IF publication.publish_mode <> 'SNAPSHOT' THEN
 		PERFORM featurestore._capture_sources(publication);
@@ -119,7 +124,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION featurestore._alter_publication(regclass, text, text, interval) IS 'internal: the work of alter_publication';
+COMMENT ON FUNCTION featurestore._alter_publication(regclass, text, text, text, text, interval) IS 'internal: the work of alter_publication';
 
 /* The source of a publication, for its filter; NULL for one of features. */
 CREATE FUNCTION featurestore._source_of(online_table regclass) RETURNS regclass
@@ -129,21 +134,21 @@ COMMENT ON FUNCTION featurestore._source_of(regclass) IS 'internal: the source o
 
 /*
  * Changes the publication of online_table; what is NULL stays as it is.  Its
- * next run compares the whole source.
+ * next run compares the whole source, unless only the schedule is changed.
  *
- * publish_mode, filter, source_retention: as publish_table takes them; the
- *   filter 'true' publishes all rows.
+ * publish_mode, filter, schedule, time_zone, source_retention: as publish_table
+ *   takes them; the filter 'true' publishes all rows, the schedule '' is none.
  *
  * Raises as pause_publication does, and as publish_table does for bad values;
  * 42809 for a filter of a table that holds features.
  */
 CREATE FUNCTION featurestore.alter_publication(online_table regclass, publish_mode text DEFAULT NULL, filter text DEFAULT NULL,
-											   source_retention interval DEFAULT NULL) RETURNS void
+											   schedule text DEFAULT NULL, time_zone text DEFAULT NULL, source_retention interval DEFAULT NULL) RETURNS void
 	LANGUAGE sql VOLATILE
 	/* no setting of its own: names in filter are resolved as the caller's search path says */
 	BEGIN ATOMIC
 		SELECT featurestore._alter_publication(alter_publication.online_table, alter_publication.publish_mode,
 			coalesce(featurestore._canonical_filter(featurestore._source_of(alter_publication.online_table), alter_publication.filter), alter_publication.filter),
-			alter_publication.source_retention);
+			alter_publication.schedule, alter_publication.time_zone, alter_publication.source_retention);
 	END;
-COMMENT ON FUNCTION featurestore.alter_publication(regclass, text, text, interval) IS 'changes a publication';
+COMMENT ON FUNCTION featurestore.alter_publication(regclass, text, text, text, text, interval) IS 'changes a publication';

@@ -149,7 +149,8 @@ COMMENT ON FUNCTION featurestore._check_feature_names(featurestore.feature[], te
  * under name (schema and name), and says that it is published.  Room is left on
  * its pages for updates in place, and states stay on them if they can.
  */
-CREATE FUNCTION featurestore._create_window_table(name text[], feature featurestore.feature, publish_mode text, source_retention interval) RETURNS featurestore.window_table
+CREATE FUNCTION featurestore._create_window_table(name text[], feature featurestore.feature, publish_mode text, schedule text, time_zone text,
+												  source_retention interval) RETURNS featurestore.window_table
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -161,13 +162,13 @@ BEGIN
 	EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', qualified, featurestore._column_list(feature.entity));
 	result := ROW(qualified::regclass, feature.entity, '{}', '{}', NULL, NULL);
 	PERFORM featurestore._check_cycle(feature.source, result.relation);
-	PERFORM featurestore._store_definition('publication', to_jsonb(
-		ROW(result.relation, NULL, publish_mode, feature.entity, NULL, '{}', NULL, source_retention, false, NULL, NULL)::featurestore.publication)
+	PERFORM featurestore._store_definition('publication', to_jsonb(featurestore._with_schedule(
+		ROW(result.relation, NULL, publish_mode, feature.entity, NULL, '{}', NULL, source_retention, false, NULL, NULL), schedule, time_zone))
 		|| jsonb_build_object('relation', result.relation::oid::text));
 	RETURN result;
 END
 $$;
-COMMENT ON FUNCTION featurestore._create_window_table(text[], featurestore.feature, text, interval) IS 'internal: creates the online table of features';
+COMMENT ON FUNCTION featurestore._create_window_table(text[], featurestore.feature, text, text, text, interval) IS 'internal: creates the online table of features';
 
 /* Stores what a table of states is. */
 CREATE FUNCTION featurestore._store_window_table(window_table featurestore.window_table) RETURNS void
@@ -505,28 +506,40 @@ COMMENT ON FUNCTION featurestore._note_unfilled(regclass, text[]) IS 'internal: 
 
 /*
  * Raises 22023 unless there is such a publish mode, and 42710 if online_table is
- * published in another one or with another retention; NULLs are no wish.
+ * published in another one or with another schedule or retention; NULLs are no
+ * wish.
  */
-CREATE FUNCTION featurestore._check_window_mode(online_table regclass, publish_mode text, source_retention interval) RETURNS void
+CREATE FUNCTION featurestore._check_window_mode(online_table regclass, publish_mode text, schedule text, time_zone text, source_retention interval) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	defined featurestore.publication;
+	wanted featurestore.publication;
 BEGIN
 	IF publish_mode IS NOT NULL THEN
 		PERFORM featurestore._check_publish_mode(publish_mode);
 	END IF;
 	SELECT * INTO defined FROM featurestore.publication p WHERE p.relation = online_table;
-	IF publish_mode <> defined.publish_mode OR (defined.relation IS NOT NULL AND source_retention IS NOT NULL
-		AND featurestore._checked_retention(source_retention, defined.publish_mode, true) IS DISTINCT FROM defined.source_retention) THEN
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	wanted := defined;
+	IF source_retention IS NOT NULL THEN
+		wanted.source_retention := featurestore._checked_retention(source_retention, defined.publish_mode, true);
+	END IF;
+	IF num_nonnulls(schedule, time_zone) > 0 THEN
+		wanted := featurestore._with_schedule(wanted, schedule, time_zone);
+	END IF;
+	IF publish_mode <> defined.publish_mode OR wanted IS DISTINCT FROM defined THEN
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
 			MESSAGE = format('table %s is published already, differently', online_table),
-			DETAIL = format('Its publish mode is %s, its source_retention %s.', defined.publish_mode, coalesce(defined.source_retention::text, 'null')),
+			DETAIL = format('Its publish mode is %s, its source_retention %s, its schedule %s.', defined.publish_mode,
+							coalesce(defined.source_retention::text, 'null'), coalesce(quote_literal(defined.schedule) || ' in time zone ' || defined.time_zone, 'null')),
 			HINT = 'Use alter_publication.';
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION featurestore._check_window_mode(regclass, text, interval) IS 'internal: raises an error unless features can be published so';
+COMMENT ON FUNCTION featurestore._check_window_mode(regclass, text, text, text, interval) IS 'internal: raises an error unless features can be published so';
 
 /*
  * The work of materialize_features, with names as the caller's search path
@@ -534,7 +547,8 @@ COMMENT ON FUNCTION featurestore._check_window_mode(regclass, text, interval) IS
  * created in.
  */
 CREATE FUNCTION featurestore._materialize(names text[], relations regclass[], online_table text, offline_table text,
-										  creation_schema text, publish_mode text, source_retention interval, wait boolean) RETURNS regclass
+										  creation_schema text, publish_mode text, schedule text, time_zone text, source_retention interval, wait boolean)
+	RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -546,13 +560,13 @@ DECLARE
 	features featurestore.feature[] := featurestore._named_features(names, relations);
 	added featurestore.feature[];
 BEGIN
-	PERFORM featurestore._check_window_mode(defined.relation, publish_mode, source_retention);
+	PERFORM featurestore._check_window_mode(defined.relation, publish_mode, schedule, time_zone, source_retention);
 	PERFORM featurestore._object_name('online_table', format('%I.%I', online_name[1], online_name[2] || '_values'), NULL);
 	PERFORM featurestore._check_materializable(features, coalesce(defined.relation, (features[1]).relation),
 											   coalesce(defined.entity, (features[1]).entity), defined.relation);
 	PERFORM featurestore._check_feature_names(features, (features[1]).entity);
 	IF window_table.relation IS NULL THEN
-		window_table := featurestore._create_window_table(online_name, features[1], coalesce(publish_mode, 'TRIGGERED'),
+		window_table := featurestore._create_window_table(online_name, features[1], coalesce(publish_mode, 'TRIGGERED'), schedule, time_zone,
 			featurestore._checked_retention(source_retention, coalesce(publish_mode, 'TRIGGERED'), true));
 	END IF;
 
@@ -584,7 +598,7 @@ BEGIN
 	RETURN window_table.relation;
 END
 $$;
-COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, text, text, interval, boolean) IS 'internal: the work of materialize_features';
+COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, text, text, text, text, interval, boolean) IS 'internal: the work of materialize_features';
 
 /*
  * Keeps the values of features ready for lookups, in an online table with one
@@ -602,6 +616,8 @@ COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, te
  *   sync merges those since the last one into the states; the sources must be
  *   tables of the caller's.  'SNAPSHOT': a sync computes all states anew and
  *   merges what has changed.  NULL: that of the table, of a new one TRIGGERED.
+ * schedule, time_zone: when workers and run_due run it, as publish_table takes
+ *   them; NULL: as the table has them, a new one has none.
  * source_retention: age beyond which rows may be deleted from the sources by
  *   purges: such deletes leave states alone; positive, without months and years.
  * wait: false to define only; the next CALL sync(online_table) then fills the
@@ -619,17 +635,18 @@ COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, te
  * owns all, 22023 and 22004 for bad values.
  */
 CREATE FUNCTION featurestore.materialize_features(features text[], online_table text, offline_table text DEFAULT NULL,
-												  publish_mode text DEFAULT NULL, source_retention interval DEFAULT NULL,
-												  wait boolean DEFAULT true) RETURNS regclass
+												  publish_mode text DEFAULT NULL, schedule text DEFAULT NULL, time_zone text DEFAULT NULL,
+												  source_retention interval DEFAULT NULL, wait boolean DEFAULT true) RETURNS regclass
 	LANGUAGE sql VOLATILE
 	/* no setting of its own: names are resolved as the caller's search path says */
 	BEGIN ATOMIC
 		SELECT featurestore._materialize(materialize_features.features,
 			ARRAY(SELECT to_regclass(f.name) FROM unnest(materialize_features.features) WITH ORDINALITY AS f(name, n) ORDER BY f.n),
 			materialize_features.online_table, materialize_features.offline_table, current_schema()::text,
-			materialize_features.publish_mode, materialize_features.source_retention, materialize_features.wait);
+			materialize_features.publish_mode, materialize_features.schedule, materialize_features.time_zone,
+			materialize_features.source_retention, materialize_features.wait);
 	END;
-COMMENT ON FUNCTION featurestore.materialize_features(text[], text, text, text, interval, boolean) IS 'keeps the values of features ready for lookups';
+COMMENT ON FUNCTION featurestore.materialize_features(text[], text, text, text, text, text, interval, boolean) IS 'keeps the values of features ready for lookups';
 
 /*
  * Undoes what materialize_features did for one feature.  The last feature of a

@@ -565,7 +565,7 @@ COMMENT ON FUNCTION featurestore._checked_retention(interval, text, boolean) IS 
  */
 CREATE FUNCTION featurestore._publish(source regclass, online_table text, creation_schema text, publish_mode text,
 									  primary_key text[], timeseries_column text, features text[], filter text,
-									  ttl interval, source_retention interval, wait boolean)
+									  schedule text, time_zone text, ttl interval, source_retention interval, wait boolean)
 	RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -582,6 +582,7 @@ BEGIN
 					   CASE WHEN timeseries_column IS NULL THEN key ELSE trim_array(key, 1) END, timeseries_column,
 					   featurestore._source_features(source, key, features), filter,
 					   featurestore._checked_retention(source_retention, publish_mode, timeseries_column IS NOT NULL), false, NULL, NULL);
+	publication := featurestore._with_schedule(publication, schedule, time_zone);
 
 	IF publication.relation IS NULL THEN
 		PERFORM featurestore._hold_staged(featurestore._capture_source(source, key)) WHERE publish_mode <> 'SNAPSHOT';
@@ -604,7 +605,7 @@ BEGIN
 	RETURN publication.relation;
 END
 $$;
-COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], text, text[], text, interval, interval, boolean) IS 'internal: the work of publish_table';
+COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], text, text[], text, text, text, interval, interval, boolean) IS 'internal: the work of publish_table';
 
 /*
  * Creates an online table and the standing order that keeps it in step with
@@ -627,6 +628,11 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  * features: columns to publish besides the key; NULL for all others.
  * filter: an immutable condition over one row of the source; other rows are
  *   not published.  Its names are resolved now, as in a view.
+ * schedule: when workers and run_due run the publication, as a cron expression
+ *   ('0 2 * * mon-fri') or a Quartz expression ('0 0 2 ? * MON-FRI'); for
+ *   publish modes SNAPSHOT and TRIGGERED.  Runs that are missed are made good by
+ *   one.
+ * time_zone: that of the schedule, as in SET TIME ZONE; NULL is UTC.
  * ttl: age beyond which a row counts as OUTSIDE_MAX_AGE; positive, without
  *   months and years; needs a timeseries_column.
  * source_retention: age beyond which rows may be deleted from the source by
@@ -646,7 +652,8 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  */
 CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table text, publish_mode text DEFAULT 'TRIGGERED',
 										   primary_key text[] DEFAULT NULL, timeseries_column text DEFAULT NULL,
-										   features text[] DEFAULT NULL, filter text DEFAULT NULL, ttl interval DEFAULT NULL,
+										   features text[] DEFAULT NULL, filter text DEFAULT NULL, schedule text DEFAULT NULL,
+										   time_zone text DEFAULT NULL, ttl interval DEFAULT NULL,
 										   source_retention interval DEFAULT NULL, wait boolean DEFAULT true)
 	RETURNS regclass
 	LANGUAGE sql VOLATILE
@@ -657,9 +664,10 @@ CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table t
 									 publish_table.publish_mode, publish_table.primary_key,
 									 publish_table.timeseries_column, publish_table.features,
 									 featurestore._canonical_filter(publish_table.source_table, publish_table.filter),
+									 publish_table.schedule, publish_table.time_zone,
 									 publish_table.ttl, publish_table.source_retention, publish_table.wait);
 	END;
-COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], text, text[], text, interval, interval, boolean) IS 'creates an online table and keeps it in step with a source';
+COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], text, text[], text, text, text, interval, interval, boolean) IS 'creates an online table and keeps it in step with a source';
 
 /*
  * Forgets the publication of online_table, after a sync that is running.  The

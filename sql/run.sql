@@ -738,14 +738,17 @@ CREATE FUNCTION featurestore._has_pending(online_table regclass) RETURNS boolean
 COMMENT ON FUNCTION featurestore._has_pending(regclass) IS 'internal: whether staged changes are not applied yet';
 
 /*
- * Publications of the current user that are due: those that go by changes and
- * are not paused, nor wait because they have failed.
+ * Publications of the current user that are due: those with a schedule when it
+ * says so, or they were never filled, and of the others those that go by changes.
+ * Those that are paused, or wait because they have failed, are not.
  */
 CREATE FUNCTION featurestore._due_publications() RETURNS SETOF regclass
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 	AS $$
 SELECT p.relation FROM featurestore._publications() AS p JOIN pg_class c ON c.oid = p.relation
-WHERE p.publish_mode <> 'SNAPSHOT' AND NOT p.is_paused AND pg_has_role(c.relowner, 'USAGE')
+WHERE CASE WHEN p.schedule IS NULL THEN p.publish_mode <> 'SNAPSHOT'
+		   ELSE featurestore._scheduled_at(p, (featurestore._position(p.relation)).applied_to) <= clock_timestamp() END
+	AND NOT p.is_paused AND pg_has_role(c.relowner, 'USAGE')
 	AND NOT EXISTS (SELECT FROM featurestore._failures(p.relation) AS f
 					WHERE featurestore._retry_at(f.failures, f.ended_at) > clock_timestamp())
 ORDER BY p.relation
@@ -785,9 +788,10 @@ CREATE PROCEDURE featurestore.rebuild(online_table regclass, keys jsonb DEFAULT 
 COMMENT ON PROCEDURE featurestore.rebuild(regclass, jsonb) IS 'computes rows of an online table anew';
 
 /*
- * Runs all publications of the caller that are due.  One that fails is recorded,
- * with a WARNING, and tried again later; the others go on.  Outside of a
- * transaction block it commits after each.
+ * Runs all publications of the caller that are due: those with a schedule when it
+ * says so, and all others that go by changes.  One that fails is recorded, with a
+ * WARNING, and tried again later; the others go on.  Outside of a transaction
+ * block it commits after each.
  */
 CREATE PROCEDURE featurestore.run_due()
 	AS 'MODULE_PATHNAME', 'run_due' LANGUAGE C;

@@ -22,3 +22,52 @@
 CREATE FUNCTION featurestore._next_run(schedule text, time_zone text, after timestamptz) RETURNS timestamptz
 	AS 'MODULE_PATHNAME', 'next_run' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION featurestore._next_run(text, text, timestamptz) IS 'internal: when a schedule comes next';
+
+/*
+ * A publication with another schedule.  NULLs leave it as it is; a schedule that
+ * is empty takes it away.  Without a time zone it is in UTC.
+ *
+ * Raises 22023 for a schedule that is none, or never comes, for a time zone that
+ * is unknown or without schedule, and for a mode that needs no schedule.
+ */
+CREATE FUNCTION featurestore._with_schedule(publication featurestore.publication, schedule text, time_zone text) RETURNS featurestore.publication
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+	AS $$
+BEGIN
+	publication.schedule := nullif(btrim(regexp_replace(coalesce(schedule, publication.schedule), '\s+', ' ', 'g')), '');
+	IF publication.schedule IS NULL THEN
+		IF time_zone IS NOT NULL THEN
+			RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+				MESSAGE = 'time_zone needs a schedule',
+				HINT = 'Give schedule, too.';
+		END IF;
+		publication.time_zone := NULL;
+		RETURN publication;
+	END IF;
+
+	publication.time_zone := coalesce(time_zone, publication.time_zone, 'UTC');
+	IF publication.publish_mode NOT IN ('SNAPSHOT', 'TRIGGERED') THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('publish mode %s takes no schedule', publication.publish_mode),
+			DETAIL = 'Changes are applied as they come.',
+			HINT = CASE WHEN schedule IS NULL THEN 'Remove the schedule: schedule => ''''.' ELSE 'Leave it out, or use publish mode SNAPSHOT or TRIGGERED.' END;
+	ELSIF featurestore._next_run(publication.schedule, publication.time_zone, now()) IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('schedule "%s" never comes', publication.schedule),
+			DETAIL = 'No date is as it says, from now on.';
+	END IF;
+	RETURN publication;
+END
+$$;
+COMMENT ON FUNCTION featurestore._with_schedule(featurestore.publication, text, text) IS 'internal: a publication with another schedule';
+
+/* When a publication with a schedule is to run, having applied all until then; at once if it is not filled.  NULL without a schedule. */
+CREATE FUNCTION featurestore._scheduled_at(publication featurestore.publication, applied_to timestamptz) RETURNS timestamptz
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN CASE WHEN publication.schedule IS NULL THEN NULL WHEN applied_to IS NULL THEN '-infinity'
+		   ELSE coalesce(featurestore._next_run(publication.schedule, publication.time_zone, applied_to), 'infinity') END;
+END
+$$;
+COMMENT ON FUNCTION featurestore._scheduled_at(featurestore.publication, timestamptz) IS 'internal: when a publication with a schedule is to run';

@@ -26,7 +26,7 @@ COMMENT ON COLUMN featurestore.feature_specs.items IS 'the items as they were de
 CREATE VIEW featurestore.publications AS
 	SELECT p.relation AS online_table, p.source AS source_table, p.publish_mode, p.primary_key, p.timeseries_column,
 		   CASE WHEN p.source IS NULL THEN ARRAY(SELECT f.relation::text FROM featurestore.feature f WHERE f.online_table = p.relation ORDER BY 1)
-				ELSE p.features END AS features, p.filter, o.ttl, p.source_retention, r.rolname AS owner,
+				ELSE p.features END AS features, p.filter, p.schedule, p.time_zone, o.ttl, p.source_retention, r.rolname AS owner,
 		   featurestore._is_filled(p.relation) AS is_ready,
 		   CASE WHEN p.is_paused THEN 'PAUSED' WHEN n.stopped IS NOT NULL THEN 'STOPPED' WHEN NOT featurestore._is_filled(p.relation) THEN 'INITIALIZING'
 				WHEN p.publish_mode <> 'SNAPSHOT' AND n.snapshot IS NULL THEN 'RESYNC' ELSE 'OK' END AS state,
@@ -45,6 +45,8 @@ COMMENT ON COLUMN featurestore.publications.primary_key IS 'key columns of the o
 COMMENT ON COLUMN featurestore.publications.timeseries_column IS 'time column of the source; the newest row of a key is published';
 COMMENT ON COLUMN featurestore.publications.features IS 'columns published besides the key, or features that are materialized';
 COMMENT ON COLUMN featurestore.publications.filter IS 'SQL condition over the source row; other rows are not published';
+COMMENT ON COLUMN featurestore.publications.schedule IS 'when it runs, as a cron or Quartz expression; null if it has no schedule';
+COMMENT ON COLUMN featurestore.publications.time_zone IS 'time zone that the schedule is in';
 COMMENT ON COLUMN featurestore.publications.ttl IS 'age beyond which a row is OUTSIDE_MAX_AGE';
 COMMENT ON COLUMN featurestore.publications.source_retention IS 'age beyond which rows leave the source by purges, which change nothing; null if it keeps all';
 COMMENT ON COLUMN featurestore.publications.owner IS 'role that owns the online table';

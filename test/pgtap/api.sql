@@ -24,7 +24,7 @@ CREATE TEMP TABLE expected (name text PRIMARY KEY, is_strict boolean, volatility
 							settings text, arguments text, result text);
 INSERT INTO expected VALUES
 ('publish_table', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
- 'source_table regclass, online_table text, publish_mode text DEFAULT ''TRIGGERED''::text, primary_key text[] DEFAULT NULL::text[], timeseries_column text DEFAULT NULL::text, features text[] DEFAULT NULL::text[], filter text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, source_retention interval DEFAULT NULL::interval, wait boolean DEFAULT true', 'regclass'),
+ 'source_table regclass, online_table text, publish_mode text DEFAULT ''TRIGGERED''::text, primary_key text[] DEFAULT NULL::text[], timeseries_column text DEFAULT NULL::text, features text[] DEFAULT NULL::text[], filter text DEFAULT NULL::text, schedule text DEFAULT NULL::text, time_zone text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, source_retention interval DEFAULT NULL::interval, wait boolean DEFAULT true', 'regclass'),
 ('unpublish_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
  'online_table regclass', 'void'),
 ('pause_publication', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
@@ -32,7 +32,7 @@ INSERT INTO expected VALUES
 ('resume_publication', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
  'online_table regclass', 'void'),
 ('alter_publication', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
- 'online_table regclass, publish_mode text DEFAULT NULL::text, filter text DEFAULT NULL::text, source_retention interval DEFAULT NULL::interval', 'void'),
+ 'online_table regclass, publish_mode text DEFAULT NULL::text, filter text DEFAULT NULL::text, schedule text DEFAULT NULL::text, time_zone text DEFAULT NULL::text, source_retention interval DEFAULT NULL::interval', 'void'),
 ('sync', false, 'VOLATILE', 'UNSAFE', 'c', NULL,
  'IN online_table regclass', NULL),
 ('rebuild', false, 'VOLATILE', 'UNSAFE', 'c', NULL,
@@ -46,7 +46,7 @@ INSERT INTO expected VALUES
 ('drop_feature', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
  'name text, cascade boolean DEFAULT false', 'void'),
 ('materialize_features', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
- 'features text[], online_table text, offline_table text DEFAULT NULL::text, publish_mode text DEFAULT NULL::text, source_retention interval DEFAULT NULL::interval, wait boolean DEFAULT true', 'regclass'),
+ 'features text[], online_table text, offline_table text DEFAULT NULL::text, publish_mode text DEFAULT NULL::text, schedule text DEFAULT NULL::text, time_zone text DEFAULT NULL::text, source_retention interval DEFAULT NULL::interval, wait boolean DEFAULT true', 'regclass'),
 ('preview_feature', false, 'STABLE', 'UNSAFE', 'sql', NULL,
  'name text, keys jsonb DEFAULT NULL::jsonb, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone', 'TABLE(key jsonb, value jsonb)'),
 ('explain_feature', false, 'STABLE', 'UNSAFE', 'sql', NULL,
@@ -158,7 +158,7 @@ SELECT columns_are('featurestore', 'progress', ARRAY['pid', 'operation', 'online
 SELECT columns_are('featurestore', 'spec', ARRAY['relation', 'version', 'with_status', 'exclude_columns', 'items', 'steps']);
 SELECT columns_are('featurestore', 'feature_specs', ARRAY['spec', 'version', 'owner', 'columns', 'tables', 'with_status', 'exclude_columns', 'items']);
 SELECT columns_are('featurestore', 'publications', ARRAY['online_table', 'source_table', 'publish_mode', 'primary_key', 'timeseries_column',
-	'features', 'filter', 'ttl', 'source_retention', 'owner', 'is_ready', 'state', 'reason', 'applied_to', 'synced_at', 'rows_changed']);
+	'features', 'filter', 'schedule', 'time_zone', 'ttl', 'source_retention', 'owner', 'is_ready', 'state', 'reason', 'applied_to', 'synced_at', 'rows_changed']);
 SELECT columns_are('featurestore', 'held_change', ARRAY['relation', 'system_identifier', 'key', 'due']);
 SELECT columns_are('featurestore', 'publish_runs', ARRAY['id', 'online_table', 'operation', 'started_at', 'ended_at', 'rows_read', 'rows_changed', 'rows_rejected', 'sqlstate', 'message']);
 SELECT columns_are('featurestore', 'rejected_changes', ARRAY['id', 'online_table', 'sequence', 'change', 'sqlstate', 'message', 'rejected_at']);
