@@ -88,6 +88,26 @@ END
 $$;
 COMMENT ON FUNCTION featurestore.resume_publication(regclass) IS 'resumes a publication that was paused';
 
+/*
+ * Does a publication that was altered go on from its position?  So it does if
+ * only who runs it changes, and when: the same changes are captured, and applied
+ * in the same way.
+ */
+CREATE FUNCTION featurestore._goes_on(before featurestore.publication, after featurestore.publication) RETURNS boolean
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	was text := before.publish_mode;
+BEGIN
+	before.publish_mode := after.publish_mode;
+	before.schedule := after.schedule;
+	before.time_zone := after.time_zone;
+	RETURN before IS NOT DISTINCT FROM after AND (was = after.publish_mode OR
+		(was IN ('TRIGGERED', 'CONTINUOUS') AND after.publish_mode IN ('TRIGGERED', 'CONTINUOUS')));
+END
+$$;
+COMMENT ON FUNCTION featurestore._goes_on(featurestore.publication, featurestore.publication) IS 'internal: whether an altered publication keeps its position';
+
 /* The work of alter_publication, with filter in canonical form. */
 CREATE FUNCTION featurestore._alter_publication(online_table regclass, publish_mode text, filter text, schedule text, time_zone text,
 												source_retention interval) RETURNS void
@@ -95,6 +115,7 @@ CREATE FUNCTION featurestore._alter_publication(online_table regclass, publish_m
 	AS $$
 DECLARE
 	publication featurestore.publication := featurestore._locked_publication(online_table);
+	defined featurestore.publication := publication;
 	has_windows boolean := featurestore._has_windows(publication);
 BEGIN
 	IF filter IS NOT NULL AND has_windows THEN
@@ -111,10 +132,9 @@ BEGIN
 																   has_windows OR publication.timeseries_column IS NOT NULL);
 	publication := featurestore._with_schedule(publication, schedule, time_zone);
 	PERFORM featurestore._restore_publication(publication);
-	IF num_nonnulls(schedule, time_zone) > 0 AND num_nonnulls(publish_mode, filter, source_retention) = 0 THEN
-		RETURN;
+	IF NOT featurestore._goes_on(defined, publication) THEN
+		PERFORM featurestore._forget_position(online_table);
 	END IF;
-	PERFORM featurestore._forget_position(online_table);
 	IF publication.publish_mode <> 'SNAPSHOT' THEN
 		PERFORM featurestore._capture_sources(publication);
 	ELSE
@@ -134,7 +154,8 @@ COMMENT ON FUNCTION featurestore._source_of(regclass) IS 'internal: the source o
 
 /*
  * Changes the publication of online_table; what is NULL stays as it is.  Its
- * next run compares the whole source, unless only the schedule is changed.
+ * next run compares the whole source, unless only its schedule changes, or TRIGGERED
+ * becomes CONTINUOUS or the other way round.
  *
  * publish_mode, filter, schedule, time_zone, source_retention: as publish_table
  *   takes them; the filter 'true' publishes all rows, the schedule '' is none.

@@ -72,17 +72,25 @@ COMMENT ON FUNCTION featurestore._rows_differ(regclass, text[], text, text) IS '
 
 /* The staging table that has the changes for a publication: of its source, or of external writers; NULL if none. */
 CREATE FUNCTION featurestore._staging_of(publication featurestore.publication, source regclass) RETURNS regclass
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT s.relation FROM featurestore.staging s
-WHERE s.captured_source = source OR (s.online_table = publication.relation AND s.relation = source)
+BEGIN
+	RETURN (
+	SELECT s.relation FROM featurestore.staging s
+	WHERE s.captured_source = source OR (s.online_table = publication.relation AND s.relation = source));
+END
 $$;
 COMMENT ON FUNCTION featurestore._staging_of(featurestore.publication, regclass) IS 'internal: the staging table with the changes for a publication';
 
 /* Is a table fed by external writers, through a staging table, rather than from a source? */
 CREATE FUNCTION featurestore._is_external(publication featurestore.publication) RETURNS boolean
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-	AS $$ SELECT EXISTS (SELECT FROM featurestore.staging s WHERE s.online_table = publication.relation AND s.relation = publication.source) $$;
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN (
+	SELECT EXISTS (SELECT FROM featurestore.staging s WHERE s.online_table = publication.relation AND s.relation = publication.source));
+END
+$$;
 COMMENT ON FUNCTION featurestore._is_external(featurestore.publication) IS 'internal: whether external writers feed a table';
 
 /*

@@ -54,9 +54,12 @@ COMMENT ON FUNCTION featurestore._features_in(regclass) IS 'internal: the featur
 
 /* The columns of states of a table that features need; none where it holds no features. */
 CREATE FUNCTION featurestore._state_columns(online_table regclass) RETURNS text[]
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT ARRAY(SELECT DISTINCT f.state_column FROM featurestore.feature f WHERE f.online_table = _state_columns.online_table)
+BEGIN
+	RETURN (
+	SELECT ARRAY(SELECT DISTINCT f.state_column FROM featurestore.feature f WHERE f.online_table = _state_columns.online_table));
+END
 $$;
 COMMENT ON FUNCTION featurestore._state_columns(regclass) IS 'internal: the columns of states that features need';
 
@@ -566,8 +569,9 @@ BEGIN
 											   coalesce(defined.entity, (features[1]).entity), defined.relation);
 	PERFORM featurestore._check_feature_names(features, (features[1]).entity);
 	IF window_table.relation IS NULL THEN
-		window_table := featurestore._create_window_table(online_name, features[1], coalesce(publish_mode, 'TRIGGERED'), schedule, time_zone,
-			featurestore._checked_retention(source_retention, coalesce(publish_mode, 'TRIGGERED'), true));
+		publish_mode := coalesce(publish_mode, CASE WHEN schedule IS NULL THEN 'CONTINUOUS' ELSE 'TRIGGERED' END);
+		window_table := featurestore._create_window_table(online_name, features[1], publish_mode, schedule, time_zone,
+			featurestore._checked_retention(source_retention, publish_mode, true));
 	END IF;
 
 	added := ARRAY(SELECT features[n] FROM generate_subscripts(features, 1) AS n WHERE (features[n]).online_table IS NULL ORDER BY n);
@@ -614,14 +618,16 @@ COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, te
  *   event until the last has left all windows.
  * publish_mode: 'TRIGGERED': triggers on the sources capture their changes, and a
  *   sync merges those since the last one into the states; the sources must be
- *   tables of the caller's.  'SNAPSHOT': a sync computes all states anew and
- *   merges what has changed.  NULL: that of the table, of a new one TRIGGERED.
+ *   tables of the caller's.  'CONTINUOUS': so, and the worker merges them as
+ *   transactions commit.  'SNAPSHOT': a sync computes all states anew and merges
+ *   what has changed.  NULL: that of the table, of a new one CONTINUOUS, or TRIGGERED
+ *   with a schedule.
  * schedule, time_zone: when workers and run_due run it, as publish_table takes
  *   them; NULL: as the table has them, a new one has none.
  * source_retention: age beyond which rows may be deleted from the sources by
  *   purges: such deletes leave states alone; positive, without months and years.
- * wait: false to define only; the next CALL sync(online_table) then fills the
- *   table.  Until then lookups find what was added NOT_READY.
+ * wait: false to define only; the next CALL sync(online_table), or in mode
+ *   CONTINUOUS the worker, then fills the table.  Until then lookups find what was added NOT_READY.
  *
  * Gives the online table, which belongs to the caller, as does the view beside
  * it, called like it with _values behind, that shows what the features are now.

@@ -376,20 +376,24 @@ COMMENT ON FUNCTION featurestore._check_syncable(featurestore.publication) IS 'i
  * counts as one of that table, by its first unique key.
  */
 CREATE FUNCTION featurestore._publications() RETURNS SETOF featurestore.publication
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 	AS $$
-SELECT * FROM featurestore.publication
-UNION ALL
-SELECT s.online_table, s.relation, 'TRIGGERED', k.key, CASE WHEN o.timeseries_column <> ALL (k.key) THEN o.timeseries_column END,
-	ARRAY(SELECT c.name FROM featurestore._columns(s.online_table) AS c JOIN featurestore._columns(s.relation) AS t USING (name)
-		  WHERE c.name <> ALL (k.key) AND c.name IS DISTINCT FROM o.timeseries_column ORDER BY c.attnum), NULL, NULL, false, NULL, NULL
-FROM featurestore.staging s LEFT JOIN featurestore.online_table o ON o.relation = s.online_table
-CROSS JOIN LATERAL (
-	SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(attnum, n)
-				 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum WHERE u.n <= i.indnkeyatts ORDER BY u.n) AS key
-	FROM pg_index i WHERE i.indrelid = s.online_table AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-	ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) AS k
-WHERE s.online_table IS NOT NULL
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT * FROM featurestore.publication
+	UNION ALL
+	SELECT s.online_table, s.relation, 'TRIGGERED', k.key, CASE WHEN o.timeseries_column <> ALL (k.key) THEN o.timeseries_column END,
+		ARRAY(SELECT c.name FROM featurestore._columns(s.online_table) AS c JOIN featurestore._columns(s.relation) AS t USING (name)
+			  WHERE c.name <> ALL (k.key) AND c.name IS DISTINCT FROM o.timeseries_column ORDER BY c.attnum), NULL, NULL, false, NULL, NULL
+	FROM featurestore.staging s LEFT JOIN featurestore.online_table o ON o.relation = s.online_table
+	CROSS JOIN LATERAL (
+		SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u(attnum, n)
+					 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum WHERE u.n <= i.indnkeyatts ORDER BY u.n) AS key
+		FROM pg_index i WHERE i.indrelid = s.online_table AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+		ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) AS k
+	WHERE s.online_table IS NOT NULL;
+END
 $$;
 COMMENT ON FUNCTION featurestore._publications() IS 'internal: all publications';
 
@@ -436,18 +440,23 @@ COMMENT ON FUNCTION featurestore._declared_publication(regclass) IS 'internal: t
 
 /* Does a table hold materialized features, rather than rows of one source? */
 CREATE FUNCTION featurestore._has_windows(publication featurestore.publication) RETURNS boolean
-	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT publication.source IS NULL
+BEGIN
+	RETURN publication.source IS NULL;
+END
 $$;
 COMMENT ON FUNCTION featurestore._has_windows(featurestore.publication) IS 'internal: whether a table holds materialized features';
 
 /* How far this cluster has brought online_table; NULL before its first fill. */
 CREATE FUNCTION featurestore._position(online_table regclass) RETURNS featurestore.publication_position
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT p FROM featurestore.publication_position p
-WHERE p.relation = online_table AND p.system_identifier = (SELECT system_identifier FROM pg_control_system())
+BEGIN
+	RETURN (
+	SELECT p FROM featurestore.publication_position p
+	WHERE p.relation = online_table AND p.system_identifier = (SELECT system_identifier FROM pg_control_system()));
+END
 $$;
 COMMENT ON FUNCTION featurestore._position(regclass) IS 'internal: how far this cluster has brought a table';
 
@@ -617,7 +626,8 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  *   qualified; without a schema it goes where CREATE TABLE would put it.
  * publish_mode: 'TRIGGERED': a trigger on the source captures its changes, and a
  *   sync applies those since the last one; the source must be a table of the
- *   caller's.  'SNAPSHOT': a sync compares and merges the whole source.
+ *   caller's.  'CONTINUOUS': so, and the worker applies them as transactions
+ *   commit.  'SNAPSHOT': a sync compares and merges the whole source.
  * primary_key: columns that identify a row of the source; NULL for its primary
  *   key.  Of a table they must be NOT NULL and have a unique index; of other
  *   sources each sync checks them, and raises 21000 for a key that occurs
@@ -638,9 +648,10 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  * source_retention: age beyond which rows may be deleted from the source by
  *   purges: such deletes change nothing; positive, without months and years;
  *   needs captured changes and a timeseries column.
- * wait: false to define only; the first CALL sync(online_table) then fills it, in
- *   steps if an index of the source has the primary key in order.  Otherwise
- *   writers of a captured source wait until the end of the transaction.
+ * wait: false to define only; the first CALL sync(online_table), or in mode
+ *   CONTINUOUS the worker, then fills it, in steps if an index of the source has
+ *   the primary key in order.  Otherwise writers of a captured source wait until
+ *   the end of the transaction.
  *
  * Gives the online table, which belongs to the caller.  The same definition
  * again is a NOTICE, a different one an error (42710).  Raises 42P07 if the

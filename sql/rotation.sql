@@ -150,15 +150,19 @@ COMMENT ON FUNCTION featurestore._delete_staged(featurestore.staging) IS 'intern
  */
 CREATE FUNCTION featurestore._staged_partitions(staging regclass)
 	RETURNS TABLE(partition regclass, number smallint, size bigint)
-	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
-SELECT c.oid::regclass, n.number::smallint,
-	CASE WHEN featurestore._try_lock(c.oid, 'ACCESS SHARE')
-	THEN pg_relation_size(c.oid) + CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) ELSE 0 END END
-FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
-	LATERAL substring(pg_get_expr(c.relpartbound, c.oid) FROM '^FOR VALUES IN \(''?([0-9]+)''?\)$') AS n(number)
-WHERE i.inhparent = staging AND c.relkind = 'r' AND n.number IS NOT NULL
-ORDER BY n.number::int
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT c.oid::regclass, n.number::smallint,
+		CASE WHEN featurestore._try_lock(c.oid, 'ACCESS SHARE')
+		THEN pg_relation_size(c.oid) + CASE WHEN c.reltoastrelid <> 0 THEN pg_relation_size(c.reltoastrelid) ELSE 0 END END
+	FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
+		LATERAL substring(pg_get_expr(c.relpartbound, c.oid) FROM '^FOR VALUES IN \(''?([0-9]+)''?\)$') AS n(number)
+	WHERE i.inhparent = staging AND c.relkind = 'r' AND n.number IS NOT NULL
+	ORDER BY n.number::int;
+END
 $$;
 COMMENT ON FUNCTION featurestore._staged_partitions(regclass) IS 'internal: the partitions of a staging table and their sizes';
 
@@ -257,7 +261,7 @@ COMMENT ON FUNCTION featurestore._old_partitions(featurestore.staging) IS 'inter
  * Gives a sentence that says what holds rotation up, if the current partition is
  * large and something does; else NULL.
  */
-CREATE FUNCTION featurestore._rotate(staging regclass, size bigint DEFAULT 4194304) RETURNS text
+CREATE FUNCTION featurestore._rotate(staging regclass, size bigint DEFAULT 1048576) RETURNS text
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE

@@ -65,7 +65,7 @@ BEGIN
 												   AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = c.oid AND k.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND k.attname <> ALL (p.primary_key))),
 									   string_agg(format('%s %s %s %s %s', attnum, attname, atttypid, atttypmod, attcollation), ',' ORDER BY attnum)))
 				  FROM pg_class c JOIN pg_attribute ON attrelid = c.oid WHERE c.oid = online_table AND attnum > 0 AND NOT attisdropped GROUP BY c.oid),
-		'definition', (SELECT md5(concat_ws(';', p.source::oid, p.publish_mode, p.primary_key, p.timeseries_column, p.features, p.filter, p.source_retention))
+		'definition', (SELECT md5(concat_ws(';', p.source::oid, p.publish_mode = 'SNAPSHOT', p.primary_key, p.timeseries_column, p.features, p.filter, p.source_retention))
 					   FROM featurestore.publication p WHERE p.relation = online_table),
 		'features', (SELECT md5(string_agg(concat_ws(' ', f.relation::oid, c.relowner, f.source::oid, f.entity, f.timeseries_column, f.input, f.filter, f.state_column, r.xmin), ',' ORDER BY f.relation::oid))
 					 FROM featurestore.feature f JOIN pg_class c ON c.oid = f.relation LEFT JOIN pg_rewrite r ON r.ev_class = f.relation
@@ -81,13 +81,16 @@ COMMENT ON FUNCTION featurestore._fingerprints(regclass) IS 'internal: what a pu
 
 /* Are two fingerprints the same?  may_shrink: partitions that are gone make no difference. */
 CREATE FUNCTION featurestore._is_same_shape(before jsonb, after jsonb, may_shrink boolean) RETURNS boolean
-	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT coalesce(before - 'sources' = after - 'sources', false)
-	AND NOT EXISTS (SELECT FROM jsonb_each(nullif(before -> 'sources', 'null')) AS b(source, shape)
-					FULL JOIN jsonb_each(nullif(after -> 'sources', 'null')) AS a(source, shape) USING (source)
-					WHERE b.shape IS NULL OR a.shape IS NULL OR b.shape -> 'base' <> a.shape -> 'base'
-						OR NOT a.shape -> 'children' <@ (b.shape -> 'children') OR NOT (may_shrink OR b.shape -> 'children' <@ (a.shape -> 'children')))
+BEGIN
+	RETURN (
+	SELECT coalesce(before - 'sources' = after - 'sources', false)
+		AND NOT EXISTS (SELECT FROM jsonb_each(nullif(before -> 'sources', 'null')) AS b(source, shape)
+						FULL JOIN jsonb_each(nullif(after -> 'sources', 'null')) AS a(source, shape) USING (source)
+						WHERE b.shape IS NULL OR a.shape IS NULL OR b.shape -> 'base' <> a.shape -> 'base'
+							OR NOT a.shape -> 'children' <@ (b.shape -> 'children') OR NOT (may_shrink OR b.shape -> 'children' <@ (a.shape -> 'children'))));
+END
 $$;
 COMMENT ON FUNCTION featurestore._is_same_shape(jsonb, jsonb, boolean) IS 'internal: whether two fingerprints are the same';
 
@@ -135,16 +138,24 @@ COMMENT ON FUNCTION featurestore._fill_key(regclass) IS 'internal: the key up to
 
 /* Sum of a member over results, but for those of offline tables. */
 CREATE FUNCTION featurestore._sum(results jsonb[], member text) RETURNS bigint
-	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
-	AS $$ SELECT coalesce(sum((r ->> member)::bigint), 0)::bigint FROM unnest(results) AS r WHERE NOT r ? 'is_offline' $$;
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN (
+	SELECT coalesce(sum((r ->> member)::bigint), 0)::bigint FROM unnest(results) AS r WHERE NOT r ? 'is_offline');
+END
+$$;
 COMMENT ON FUNCTION featurestore._sum(jsonb[], text) IS 'internal: sum of a member of objects';
 
 /* All elements of the arrays that results have as a member. */
 CREATE FUNCTION featurestore._elements(results jsonb[], member text) RETURNS jsonb
-	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT coalesce(jsonb_agg(e), '[]')
-FROM unnest(results) AS r CROSS JOIN LATERAL jsonb_array_elements(nullif(r -> member, 'null')) AS e
+BEGIN
+	RETURN (
+	SELECT coalesce(jsonb_agg(e), '[]')
+	FROM unnest(results) AS r CROSS JOIN LATERAL jsonb_array_elements(nullif(r -> member, 'null')) AS e);
+END
 $$;
 COMMENT ON FUNCTION featurestore._elements(jsonb[], text) IS 'internal: elements of a member of objects';
 
@@ -199,18 +210,24 @@ COMMENT ON FUNCTION featurestore._check_runnable(featurestore.publication) IS 'i
  * keeps an older snapshot, its start is.
  */
 CREATE FUNCTION featurestore._run_clock(online_table regclass) RETURNS timestamptz
-	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT greatest(CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN now() ELSE clock_timestamp() END,
-				(featurestore._position(online_table)).applied_to)
+BEGIN
+	RETURN (
+	SELECT greatest(CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN now() ELSE clock_timestamp() END,
+					(featurestore._position(online_table)).applied_to));
+END
 $$;
 COMMENT ON FUNCTION featurestore._run_clock(regclass) IS 'internal: the clock of a run';
 
 /* The number up to which changes of this transaction are part of a batch that begins now. */
 CREATE FUNCTION featurestore._own_sequence(publication featurestore.publication) RETURNS bigint
-	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT CASE WHEN featurestore._is_external(publication) THEN pg_sequence_last_value('featurestore.change_number') ELSE featurestore._change_number() END
+BEGIN
+	RETURN (
+	SELECT CASE WHEN featurestore._is_external(publication) THEN pg_sequence_last_value('featurestore.change_number') ELSE featurestore._change_number() END);
+END
 $$;
 COMMENT ON FUNCTION featurestore._own_sequence(featurestore.publication) IS 'internal: number up to which own changes are in a batch';
 
@@ -229,23 +246,28 @@ COMMENT ON FUNCTION featurestore._capture_sources(featurestore.publication) IS '
 
 /* Have all sources of a publication a staging table? */
 CREATE FUNCTION featurestore._is_captured(publication featurestore.publication) RETURNS boolean
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT CASE WHEN featurestore._has_windows(publication)
-			THEN count(*) > 0 AND bool_and(featurestore._staging_of(publication, source) IS NOT NULL)
-			ELSE featurestore._staging_of(publication, publication.source) IS NOT NULL END
-FROM featurestore._captured_sources(publication.relation) AS source
+BEGIN
+	RETURN (
+	SELECT CASE WHEN featurestore._has_windows(publication)
+				THEN count(*) > 0 AND bool_and(featurestore._staging_of(publication, source) IS NOT NULL)
+				ELSE featurestore._staging_of(publication, publication.source) IS NOT NULL END
+	FROM featurestore._captured_sources(publication.relation) AS source);
+END
 $$;
 COMMENT ON FUNCTION featurestore._is_captured(featurestore.publication) IS 'internal: whether all sources of a publication are captured';
 
 /* Stores how far a run has come; settled is what settle gave, NULL for SNAPSHOT. */
 CREATE FUNCTION featurestore._store_position(publication featurestore.publication, clock timestamptz, settled jsonb, own_sequence bigint, changed bigint, filled text[])
 	RETURNS void
-	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT featurestore._store_definition('publication_position', jsonb_build_object(
-	'relation', publication.relation::oid::text, 'applied_to', clock, 'synced_at', clock_timestamp(), 'rows_changed', changed, 'filled', filled,
-	'snapshot', settled -> 'snapshot', 'own_xid', pg_current_xact_id()::text, 'own_sequence', coalesce(own_sequence, 0), 'fingerprint', settled -> 'fingerprint'))
+BEGIN
+	PERFORM featurestore._store_definition('publication_position', jsonb_build_object(
+		'relation', publication.relation::oid::text, 'applied_to', clock, 'synced_at', clock_timestamp(), 'rows_changed', changed, 'filled', filled,
+		'snapshot', settled -> 'snapshot', 'own_xid', pg_current_xact_id()::text, 'own_sequence', coalesce(own_sequence, 0), 'fingerprint', settled -> 'fingerprint'));
+END
 $$;
 COMMENT ON FUNCTION featurestore._store_position(featurestore.publication, timestamptz, jsonb, bigint, bigint, text[]) IS 'internal: stores how far a run has come';
 
@@ -345,9 +367,12 @@ COMMENT ON FUNCTION featurestore._program_after(featurestore.publication, jsonb)
 
 /* What a run does last: it brings an offline table up to date, if there is one. */
 CREATE FUNCTION featurestore._last_statements(publication featurestore.publication) RETURNS text[]
-	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT coalesce((SELECT featurestore._offline_statements(t) FROM featurestore.window_table t WHERE t.relation = publication.relation), '{}')
+BEGIN
+	RETURN (
+	SELECT coalesce((SELECT featurestore._offline_statements(t) FROM featurestore.window_table t WHERE t.relation = publication.relation), '{}'));
+END
 $$;
 COMMENT ON FUNCTION featurestore._last_statements(featurestore.publication) IS 'internal: SQL for what a run does last';
 
@@ -707,10 +732,14 @@ COMMENT ON FUNCTION featurestore._note_failure(regclass, text, timestamptz, text
 
 /* Staging tables that a publication reads, and their owners. */
 CREATE FUNCTION featurestore._stagings(online_table regclass, OUT staging regclass, OUT owner oid) RETURNS SETOF record
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 	AS $$
-SELECT s.relation, c.relowner FROM featurestore.staging s JOIN pg_class c ON c.oid = s.relation
-WHERE s.online_table = _stagings.online_table OR s.captured_source IN (SELECT featurestore._captured_sources(_stagings.online_table)) ORDER BY 1
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT s.relation, c.relowner FROM featurestore.staging s JOIN pg_class c ON c.oid = s.relation
+	WHERE s.online_table = _stagings.online_table OR s.captured_source IN (SELECT featurestore._captured_sources(_stagings.online_table)) ORDER BY 1;
+END
 $$;
 COMMENT ON FUNCTION featurestore._stagings(regclass) IS 'internal: staging tables that a publication reads';
 

@@ -10,16 +10,20 @@
  */
 
 /* Relation and all below it; link says how it hangs there, empty for relation itself. */
-CREATE FUNCTION featurestore._tree(relation regclass)
+CREATE FUNCTION featurestore._tree(root regclass)
 	RETURNS TABLE(relation regclass, link text)
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-WITH RECURSIVE tree(relation, link) AS (
-	SELECT _tree.relation, ''
-	UNION
-	SELECT i.inhrelid::regclass, concat_ws(' ', i.inhparent, i.xmin, i.inhdetachpending)
-	FROM tree JOIN pg_inherits i ON i.inhparent = tree.relation)
-SELECT * FROM tree
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH RECURSIVE tree(relation, link) AS (
+		SELECT root, ''
+		UNION
+		SELECT i.inhrelid::regclass, concat_ws(' ', i.inhparent, i.xmin, i.inhdetachpending)
+		FROM tree JOIN pg_inherits i ON i.inhparent = tree.relation)
+	SELECT * FROM tree;
+END
 $$;
 COMMENT ON FUNCTION featurestore._tree(regclass) IS 'internal: a table and its partitions, without locks';
 
@@ -141,10 +145,14 @@ COMMENT ON FUNCTION featurestore._fingerprint(regclass) IS 'internal: what a sou
 
 /* Columns of every staging table that are not of the table it is about, and their types. */
 CREATE FUNCTION featurestore._metadata_types() RETURNS TABLE(name text, type regtype)
-	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-VALUES ('_change_type', 'text'::regtype), ('_commit_version', 'bigint'), ('_commit_timestamp', 'timestamptz'),
-	('_sequence', 'bigint'), ('_xid', 'xid8'), ('_partition', 'smallint')
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	VALUES ('_change_type', 'text'::regtype), ('_commit_version', 'bigint'), ('_commit_timestamp', 'timestamptz'),
+		('_sequence', 'bigint'), ('_xid', 'xid8'), ('_partition', 'smallint');
+END
 $$;
 COMMENT ON FUNCTION featurestore._metadata_types() IS 'internal: columns that only staging tables have, and their types';
 
@@ -159,11 +167,15 @@ COMMENT ON FUNCTION featurestore._metadata_columns() IS 'internal: columns that 
  * generated columns computed, and virtual ones not; a writer gives neither.
  */
 CREATE FUNCTION featurestore._staged_columns(relation regclass, is_captured boolean) RETURNS SETOF pg_attribute
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT * FROM pg_attribute
-WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
-	AND (attgenerated = '' OR (is_captured AND attgenerated = 's'))
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT * FROM pg_attribute
+	WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
+		AND (attgenerated = '' OR (is_captured AND attgenerated = 's'));
+END
 $$;
 COMMENT ON FUNCTION featurestore._staged_columns(regclass, boolean) IS 'internal: columns that staged rows of a table have';
 

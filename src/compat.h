@@ -152,6 +152,13 @@ ForgetPermissionCompat(RangeTblEntry *rte)
 #define SetTransactionTimeoutCompat() ((void) 0)
 #endif
 
+/* 17 can also ask for stronger locks */
+#if PG_VERSION_NUM >= 170000
+#define LockHeldByMeCompat(tag, mode) LockHeldByMe(tag, mode, false)
+#else
+#define LockHeldByMeCompat(tag, mode) LockHeldByMe(tag, mode)
+#endif
+
 /* 18 lets a module tell its name and version */
 #if PG_VERSION_NUM >= 180000
 #define MODULE_MAGIC_COMPAT \

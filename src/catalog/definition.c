@@ -30,6 +30,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/definition.h"
+#include "catalog/plans.h"
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(store_definition);
@@ -170,7 +171,7 @@ execute_as_owner(Relation catalog, const char *sql, int nargs, Oid *types, Datum
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
-	if (SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0) < 0)
+	if (execute_kept(sql, nargs, types, values, NULL) < 0)
 		elog(ERROR, "could not access catalog \"%s\"", RelationGetRelationName(catalog));
 
 	if (SPI_tuptable != NULL && SPI_processed > 0)

@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
+#include "catalog/plans.h"
 #include "publish/batch.h"
 #include "compat.h"
 

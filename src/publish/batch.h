@@ -77,9 +77,6 @@ extern bool try_apply(Batch *batch, Jsonb *keys, ErrorData **error);
 /* staged.c */
 extern ChangeTally change_tally;
 
-/* program_cache.c */
-extern SPIPlanPtr kept_plan(const char *sql, int nparams, const Oid *types);
-
 /* quarantine.c */
 extern bool try_step(void (*step) (Batch *batch, void *arg), Batch *batch, void *arg,
 					 ErrorData **error);

@@ -1,17 +1,12 @@
 /*
  * program_cache.c
- *	  What a session keeps from run to run: the statements of publications and
- *	  the plans of those that every run executes.
+ *	  The statements of publications, which a session keeps from run to run.
  *
- * To write the statements and to plan them takes longer than to apply a few
- * changes.  A program is kept with a token, which has everything that the
- * statements were made from; a plan is kept by its text, and the server plans
- * it anew when what it depends on changes.
+ * To write the statements takes longer than to apply a few changes.  A program
+ * is kept with a token, which has everything that the statements were made from.
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -19,15 +14,13 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
-#include "publish/batch.h"
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(kept_program);
 PG_FUNCTION_INFO_V1(keep_program);
 
-/* More than these are not worth their memory: then all are forgotten. */
+/* More are not worth their memory: then all are forgotten. */
 #define MAX_PROGRAMS 1000
-#define MAX_PLANS 1000
 
 typedef struct KeptProgram
 {
@@ -38,22 +31,17 @@ typedef struct KeptProgram
 	Jsonb	   *program;
 } KeptProgram;
 
-typedef struct KeptPlan
-{
-	uint64		hash;			/* key: of the text */
-	char	   *sql;
-	SPIPlanPtr	plan;
-} KeptPlan;
-
 static HTAB *programs = NULL;
-static HTAB *plans = NULL;
 
-static HTAB *
-make_table(const char *name, Size keysize, Size entrysize)
+static void
+make_table(void)
 {
-	HASHCTL		control = {.keysize = keysize, .entrysize = entrysize, .hcxt = TopMemoryContext};
+	HASHCTL		control = {
+		.keysize = sizeof(Oid), .entrysize = sizeof(KeptProgram), .hcxt = TopMemoryContext
+	};
 
-	return hash_create(name, 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	programs = hash_create("featurestore programs", 64, &control,
+						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static void
@@ -106,7 +94,7 @@ keep_program(PG_FUNCTION_ARGS)
 	MemoryContext context;
 
 	if (!programs)
-		programs = make_table("featurestore programs", sizeof(Oid), sizeof(KeptProgram));
+		make_table();
 	bound_programs();
 	kept = hash_search(programs, &relation, HASH_ENTER, &found);
 	if (found)
@@ -121,53 +109,4 @@ keep_program(PG_FUNCTION_ARGS)
 	kept->context = context;
 
 	PG_RETURN_JSONB_P(program);
-}
-
-/* Forgets all plans if there are too many. */
-static void
-bound_plans(void)
-{
-	HASH_SEQ_STATUS status;
-	KeptPlan   *kept;
-
-	if (hash_get_num_entries(plans) < MAX_PLANS)
-		return;
-	hash_seq_init(&status, plans);
-	while ((kept = hash_seq_search(&status)) != NULL)
-	{
-		if (kept->plan)
-			SPI_freeplan(kept->plan);
-		if (kept->sql)
-			pfree(kept->sql);
-		hash_search(plans, &kept->hash, HASH_REMOVE, NULL);
-	}
-}
-
-/*
- * The plan of a statement, kept for the session; NULL if another text has its
- * place.  It does not depend on the values of the parameters.
- */
-SPIPlanPtr
-kept_plan(const char *sql, int nparams, const Oid *types)
-{
-	uint64		hash = hash_bytes_extended((const unsigned char *) sql, strlen(sql), 0);
-	KeptPlan   *kept;
-	SPIPlanPtr	plan;
-	bool		found;
-
-	if (!plans)
-		plans = make_table("featurestore plans", sizeof(uint64), sizeof(KeptPlan));
-	kept = hash_search(plans, &hash, HASH_FIND, NULL);
-	if (kept)
-		return kept->plan && strcmp(kept->sql, sql) == 0 ? kept->plan : NULL;
-
-	bound_plans();
-	plan = SPI_prepare_cursor(sql, nparams, unconstify(Oid *, types), CURSOR_OPT_GENERIC_PLAN);
-	if (!plan || SPI_keepplan(plan) != 0)
-		return NULL;
-	kept = hash_search(plans, &hash, HASH_ENTER, &found);
-	kept->plan = NULL;
-	kept->sql = MemoryContextStrdup(TopMemoryContext, sql);
-	kept->plan = plan;
-	return plan;
 }

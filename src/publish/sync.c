@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/definition.h"
+#include "catalog/plans.h"
 #include "publish/sync.h"
 
 PG_FUNCTION_INFO_V1(run_now);
@@ -81,7 +82,7 @@ execute_as(Oid role, const char *sql, int nargs, Oid *types, Datum *values, cons
 	GetUserIdAndSecContext(&user, &context);
 	if (role != user)
 		SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
-	if (SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0) < 0)
+	if (execute_kept(sql, nargs, types, values, nulls) < 0)
 		elog(ERROR, "could not execute \"%s\"", sql);
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, nest_level);
@@ -99,8 +100,8 @@ rotate_stagings(Oid relation)
 	SPITupleTable *stagings;
 	uint64		n;
 
-	if (SPI_execute_with_args("SELECT staging, owner FROM featurestore._stagings($1)", 1, types,
-							  values, NULL, false, 0) != SPI_OK_SELECT)
+	if (execute_kept("SELECT staging, owner FROM featurestore._stagings($1)", 1, types, values,
+					 NULL) != SPI_OK_SELECT)
 		elog(ERROR, "could not find the staging tables of relation with OID %u", relation);
 	stagings = SPI_tuptable;
 	n = SPI_processed;

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/twophase.h"
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -30,6 +31,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog/pending.h"
 #include "publish/sync.h"
 #include "worker/worker.h"
 #include "compat.h"
@@ -39,9 +41,12 @@
 #define LAST_POLL 60000
 
 /* A lock is waited for so long, and the table left alone for so many times as long. */
-#define FIRST_LOCK_WAIT 100
-#define LAST_LOCK_WAIT 3200
+#define FIRST_LOCK_WAIT 20
+#define LAST_LOCK_WAIT 2560
 #define LOCK_REST 3
+
+/* Another worker is asked for no more often, in ms. */
+#define HELP_INTERVAL 5000
 
 /* A publication that fails rests for 1 s, and twice as long each time. */
 #define FIRST_REST 1000
@@ -60,6 +65,7 @@ typedef struct Task
 
 typedef enum Outcome
 {
+	STEP_IDLE,					/* it had no changes */
 	STEP_DONE,
 	STEP_FOLLOWS,				/* more is to be done */
 	STEP_LOCKED,				/* somebody else has the table */
@@ -104,23 +110,27 @@ tasks_init(void)
 	CacheRegisterRelcacheCallback(at_invalidation, (Datum) 0);
 }
 
-/* Somebody has woken us: any publication may have changes. */
+/*
+ * Somebody has woken us: any publication may have changes.  Or a transaction is
+ * prepared that has some, and nobody will tell when it commits.
+ */
 void
 look_at_tasks(void)
 {
 	ListCell   *lc;
 
+	poll_interval = FIRST_POLL;
 	foreach(lc, tasks)
 		((Task *) lfirst(lc))->has_news = true;
 }
 
-/* Starts a transaction that keeps the extension; leaves for good without one. */
+/* Starts a transaction that keeps the extension; leaves for good without one, or without our slot. */
 static void
 start_transaction(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (!lock_extension())
+	if (!lock_extension() || !have_slot())
 	{
 		CommitTransactionCommand();
 		proc_exit(0);
@@ -182,6 +192,18 @@ watch_catalogs(void)
 		watched[i] = get_relname_relid(names[i], schema);
 }
 
+/* Are there prepared transactions in this database? */
+static bool
+has_prepared_transactions(void)
+{
+	if (max_prepared_xacts == 0)
+		return false;
+	if (SPI_execute("SELECT FROM pg_catalog.pg_prepared_xacts WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database()",
+					false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not find prepared transactions");
+	return SPI_processed > 0;
+}
+
 /* Reads the list. */
 static void
 read_tasks(void)
@@ -200,6 +222,8 @@ read_tasks(void)
 	tasks = list_tasks(context);
 	MemoryContextDelete(tasks_context);
 	tasks_context = context;
+	if (has_prepared_transactions())
+		poll_interval = FIRST_POLL;
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -248,21 +272,57 @@ failed(Task *task, TimestampTz started, ErrorData *error)
 	return STEP_FAILED;
 }
 
-/* Runs one step of a publication, in a transaction. */
+/* Has a publication changes to apply, or cannot that be told? */
+static bool
+has_changes(Task *task)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool		result = has_pending(task->relation, snapshot, DT_NOEND);
+
+	UnregisterSnapshot(snapshot);
+	return result;
+}
+
+/* Tells pg_stat_activity which table we are at. */
+static void
+report_task(Task *task)
+{
+	char	   *name = get_rel_name(task->relation);
+
+	if (name)
+		pgstat_report_activity(STATE_RUNNING,
+							   psprintf("featurestore: sync of %s",
+										quote_qualified_identifier(get_namespace_name(get_rel_namespace(task->relation)), name)));
+}
+
+/* Runs one step of a publication, if it is due or has changes, in the current transaction. */
 static Outcome
-run_task(Task *task)
+run_step(Task *task, bool is_due)
+{
+	bool		is_done;
+
+	if (!is_due && !has_changes(task))
+		return STEP_IDLE;
+	report_task(task);
+	if (!try_sync_step(task->relation, &is_done))
+		return STEP_LOCKED;
+	return is_done ? STEP_DONE : STEP_FOLLOWS;
+}
+
+/* Does so in a transaction of its own. */
+static Outcome
+run_task(Task *task, bool is_due)
 {
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz started = GetCurrentTimestamp();
 	ErrorData  *error = NULL;
-	bool		is_done = true;
-	bool		has_run = false;
+	Outcome		outcome = STEP_FAILED;
 
 	set_lock_timeout(task->lock_wait);
 	PG_TRY();
 	{
 		start_transaction();
-		has_run = try_sync_step(task->relation, &is_done);
+		outcome = run_step(task, is_due);
 		CommitTransactionCommand();
 	}
 	PG_CATCH();
@@ -276,11 +336,7 @@ run_task(Task *task)
 
 	MemoryContextSwitchTo(context);
 	set_lock_timeout(LAST_LOCK_WAIT);
-	if (error)
-		return failed(task, started, error);
-	if (!has_run)
-		return STEP_LOCKED;
-	return is_done ? STEP_DONE : STEP_FOLLOWS;
+	return error ? failed(task, started, error) : outcome;
 }
 
 /* Says when a task is to be run next. */
@@ -291,6 +347,8 @@ settle_task(Task *task, Outcome outcome)
 
 	switch (outcome)
 	{
+		case STEP_IDLE:
+			break;
 		case STEP_DONE:
 			/* the list says when it is due again */
 			task->due_at = DT_NOEND;
@@ -311,17 +369,46 @@ settle_task(Task *task, Outcome outcome)
 	}
 }
 
-/* Runs a task if it is its time; gives whether it was. */
+/* Runs a task if it is its time; gives whether there was something to do. */
 static bool
 serve_task(Task *task)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	bool		is_due = now >= task->due_at;
+	Outcome		outcome;
 
-	if (now < task->rests_until || (now < task->due_at && !(task->is_continuous && task->has_news)))
+	if (now < task->rests_until || !(is_due || (task->is_continuous && task->has_news)))
 		return false;
 	task->has_news = false;
-	settle_task(task, run_task(task));
-	return true;
+	outcome = run_task(task, is_due);
+	settle_task(task, outcome);
+	return outcome != STEP_IDLE;
+}
+
+/* Wakes the other workers, and starts those that are missing. */
+static void
+ask_for_help(void)
+{
+	static TimestampTz asked_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	Oid			catalog;
+
+	start_transaction();
+	catalog = worker_catalog();
+	for (int slot = 1; slot < workers_per_database; slot++)
+	{
+		KnownWorker worker;
+		WorkerRow	row;
+
+		if (find_worker(catalog, slot, &worker, &row))
+			SetLatch(&worker.proc->procLatch);
+		else if (TimestampDifferenceExceeds(asked_at, now, HELP_INTERVAL) &&
+				 !register_worker(MyDatabaseId, slot, false, NULL))
+			report_no_slot(LOG);
+	}
+	if (TimestampDifferenceExceeds(asked_at, now, HELP_INTERVAL))
+		asked_at = now;
+	CommitTransactionCommand();
 }
 
 /* When the first of the tasks is due, or the list is to be read again. */
@@ -342,26 +429,33 @@ next_time(void)
 	return next;
 }
 
-/* Runs what is to be run, a step each; gives when there will be something again. */
+/*
+ * Runs what is to be run, a step each; gives when there will be something again.
+ * Workers that share the list begin at different places of it.
+ */
 TimestampTz
-work_on_tasks(void)
+work_on_tasks(int slot)
 {
-	bool		has_worked = false;
-	ListCell   *lc;
+	int			served = 0;
+	int			n;
 
 	if (are_stale || TimestampDifferenceExceeds(read_at, GetCurrentTimestamp(), poll_interval))
 	{
 		poll_interval = Min(poll_interval * 2, LAST_POLL);
 		read_tasks();
 	}
-	foreach(lc, tasks)
+	n = list_length(tasks);
+	for (int i = 0; i < n; i++)
 	{
-		has_worked |= serve_task(lfirst(lc));
+		Task	   *task = list_nth(tasks, (i + slot * n / workers_per_database) % n);
+
+		if (serve_task(task) && ++served == 2 && slot == 0 && workers_per_database > 1)
+			ask_for_help();
 		CHECK_FOR_INTERRUPTS();
 		if (is_database_wanted())
 			proc_exit(0);
 	}
-	if (has_worked)
+	if (served > 0)
 		poll_interval = FIRST_POLL;
 	return next_time();
 }

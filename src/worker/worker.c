@@ -57,6 +57,7 @@ int			workers_per_database = 1;
 PGDLLEXPORT void featurestore_worker_main(Datum arg);
 
 static WorkerOrder order;
+static LOCKTAG slot_tag;
 static TimestampTz database_looked_at = 0;
 
 /*
@@ -118,16 +119,26 @@ set_settings(void)
 static bool
 take_slot(Oid catalog)
 {
-	LOCKTAG		tag;
-
-	set_slot_tag(&tag, catalog, order.slot);
+	set_slot_tag(&slot_tag, catalog, order.slot);
 	for (int i = 0; i < SLOT_TRIES; i++)
 	{
-		if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
+		if (LockAcquire(&slot_tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
 			return true;
 		pg_usleep(SLOT_WAIT * 1000L);
 	}
 	return false;
+}
+
+/*
+ * Have we still the lock of our slot?  It is an advisory lock, and what a
+ * trigger of a user calls may give all of them back.  A worker besides the first
+ * is not needed without that.
+ */
+bool
+have_slot(void)
+{
+	return LockHeldByMeCompat(&slot_tag, ExclusiveLock) &&
+		(order.slot == 0 || is_slot_taken(slot_tag.locktag_field2, 0));
 }
 
 /* Tells others our pid; false if workers were stopped, and nobody has commanded us. */
@@ -192,7 +203,7 @@ take_turn(void)
 
 	PG_TRY();
 	{
-		next = work_on_tasks();
+		next = work_on_tasks(order.slot);
 		pause = FIRST_PAUSE;
 	}
 	PG_CATCH();

@@ -54,7 +54,7 @@ extern void tasks_init(void);
 extern void tasks_are_stale(void);
 extern bool have_tasks_changed(void);
 extern void look_at_tasks(void);
-extern TimestampTz work_on_tasks(void);
+extern TimestampTz work_on_tasks(int slot);
 
 /* wake.c */
 extern void wake_init(void);
@@ -62,6 +62,7 @@ extern void remember_worker(PGPROC *proc);
 
 /* worker.c */
 extern bool lock_extension(void);
+extern bool have_slot(void);
 extern bool is_database_wanted(void);
 
 /* launcher.c */
