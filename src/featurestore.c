@@ -28,6 +28,11 @@ _PG_init(void)
 							 "Lets lookups probe indexes directly.",
 							 "Turned off, they go through the planner; the results are the same.",
 							 &enable_direct_lookup, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("featurestore.track_lookups",
+							 "Counts lookups for the view lookup_stats.",
+							 "Needs the library in shared_preload_libraries.",
+							 &track_lookups, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	lookup_stats_init();
 	DefineCustomIntVariable("featurestore.row_cache_size",
 							"Memory in which a session remembers where rows are.",
 							"Lookups of the same keys skip the index; 0 turns it off.",

@@ -146,6 +146,7 @@ typedef struct Spec
 	List	   *perminfos;
 
 	struct VectorLayout *vector;	/* made by the first vector or matrix call */
+	int			stats_slot;		/* where lookups may be counted */
 } Spec;
 
 /* spec_cache.c */

@@ -22,6 +22,7 @@
  *		vectors.c	vectors and matrices
  *		json_request.c, json.c	records and rows as json
  *		explain.c	what a lookup did, item by item
+ *		stats.c		counts for lookup_stats
  *		support.c	estimates for the planner
  */
 #ifndef FEATURESTORE_LOOKUP_H
@@ -137,9 +138,10 @@ typedef struct ItemRun
 	ProbeResult *results;
 	int			found;			/* how many of them */
 
-	/* counted for explain_lookup */
 	int64		nprobes;
 	int64		nfound;
+
+	/* counted for explain_lookup */
 	int64		buffers;
 	instr_time	time;
 } ItemRun;
@@ -155,6 +157,8 @@ typedef struct LookupRun
 	ItemRun    *items;
 	bool		with_positions; /* the caller shows applied_to */
 	bool		is_counted;		/* the caller shows buffers and time */
+	bool		is_tracked;		/* for lookup_stats */
+	instr_time	started;		/* if tracked */
 
 	int			chunk_limit;	/* rows of a chunk that are expected to fit in memory */
 	int			chunk_start;
@@ -225,6 +229,12 @@ extern const char *status_name(LookupStatus status);
 /* rows.c */
 extern Tuplestorestate *begin_result(FunctionCallInfo fcinfo, TupleDesc desc);
 extern void row_to_result(LookupRun *run, Datum *values, bool *nulls);
+
+/* stats.c */
+extern bool track_lookups;
+extern void lookup_stats_init(void);
+extern void lookup_stats_start(LookupRun *run);
+extern void lookup_stats_end(LookupRun *run);
 
 /* json_request.c */
 extern LookupRequest *request_from_json(Spec *spec, Jsonb *records, TimestampTz as_of);

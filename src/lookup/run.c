@@ -122,6 +122,7 @@ lookup_open(Oid type)
 {
 	LookupRun  *run = palloc0(sizeof(LookupRun));
 
+	lookup_stats_start(run);
 	run->spec = spec_for_type(type);
 	while (!open_tables(run))
 	{
@@ -600,7 +601,7 @@ lookup_next(LookupRun *run)
 	return true;
 }
 
-/* Ends a lookup: what a slot or relation holds is let go of. */
+/* Ends a lookup, which counts from now on: what a slot or relation holds is let go of. */
 void
 lookup_close(LookupRun *run)
 {
@@ -608,4 +609,5 @@ lookup_close(LookupRun *run)
 	close_tables(run);
 	if (run->owns_snapshot)
 		PopActiveSnapshot();
+	lookup_stats_end(run);
 }

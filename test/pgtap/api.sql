@@ -82,7 +82,9 @@ INSERT INTO expected VALUES
 ('feature_matrix_columns', true, 'STABLE', 'RESTRICTED', 'c', NULL,
  'spec text', 'text[]'),
 ('explain_lookup', true, 'STABLE', 'RESTRICTED', 'c', NULL,
- 'spec text, records jsonb, OUT item text, OUT relation regclass, OUT path text, OUT reason text, OUT keys bigint, OUT found bigint, OUT buffers bigint, OUT "time" double precision', 'SETOF record');
+ 'spec text, records jsonb, OUT item text, OUT relation regclass, OUT path text, OUT reason text, OUT keys bigint, OUT found bigint, OUT buffers bigint, OUT "time" double precision', 'SETOF record'),
+('lookup_stats_reset', true, 'VOLATILE', 'RESTRICTED', 'c', NULL,
+ '', 'void');
 
 CREATE TEMP VIEW function AS
 	SELECT p.oid, p.proname::text AS name, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
@@ -138,7 +140,7 @@ SELECT is_empty($$SELECT oid::regprocedure FROM function WHERE schema = 'feature
 -- Tables, views, types
 SELECT tables_are('featurestore', ARRAY['feature', 'fill_position', 'held_change', 'online_table', 'publication', 'publication_position', 'publish_run', 'rejected_change', 'spec',
 	'staging', 'window_table', 'worker']);
-SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'progress', 'publications', 'publish_runs', 'rejected_changes']);
+SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'lookup_stats', 'progress', 'publications', 'publish_runs', 'rejected_changes']);
 SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 'window_state']);
 SELECT sequences_are('featurestore', ARRAY['change_number', 'publish_run_id_seq', 'rejected_change_id_seq']);
 SELECT sequence_privs_are('featurestore', 'change_number', 'public', ARRAY['USAGE']);
@@ -157,6 +159,7 @@ SELECT columns_are('featurestore', 'features', ARRAY['feature', 'version', 'is_c
 SELECT columns_are('featurestore', 'progress', ARRAY['pid', 'operation', 'online_table', 'phase', 'done', 'total', 'rate']);
 SELECT columns_are('featurestore', 'spec', ARRAY['relation', 'version', 'with_status', 'exclude_columns', 'items', 'steps']);
 SELECT columns_are('featurestore', 'feature_specs', ARRAY['spec', 'version', 'owner', 'columns', 'tables', 'with_status', 'exclude_columns', 'items']);
+SELECT columns_are('featurestore', 'lookup_stats', ARRAY['spec', 'is_available', 'calls', 'keys', 'probes', 'misses', 'stale', 'slow_path', 'p50', 'p99', 'since', 'untracked']);
 SELECT columns_are('featurestore', 'publications', ARRAY['online_table', 'source_table', 'publish_mode', 'primary_key', 'timeseries_column',
 	'features', 'filter', 'schedule', 'time_zone', 'ttl', 'source_retention', 'owner', 'is_ready', 'state', 'reason', 'applied_to', 'synced_at', 'rows_changed']);
 SELECT columns_are('featurestore', 'held_change', ARRAY['relation', 'system_identifier', 'key', 'due']);
@@ -199,21 +202,23 @@ SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'featu
 CREATE ROLE regress_api_nobody;
 SELECT schema_privs_are('featurestore', 'regress_api_nobody', ARRAY['USAGE']);
 SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY['SELECT'])
-FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'feature_specs', 'feature_tables', 'publications', 'publish_runs', 'rejected_changes']::name[]) AS t;
+FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'feature_specs', 'feature_tables', 'lookup_stats', 'publications', 'publish_runs', 'rejected_changes']::name[]) AS t;
 SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY[]::text[]) FROM unnest(ARRAY['held_change', 'publish_run', 'rejected_change']::name[]) AS t;
 SELECT is_empty($$SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 				  WHERE c.relnamespace = 'featurestore'::regnamespace AND a.attacl IS NOT NULL AND c.relname <> 'fill_position'$$, 'no privileges on columns');
 SELECT is_empty($$SELECT a.attname FROM pg_attribute a WHERE a.attrelid = 'featurestore.fill_position'::regclass AND a.attnum > 0
 				  AND has_column_privilege('regress_api_nobody', a.attrelid, a.attnum, 'SELECT') <> (a.attname <> 'fill_key')$$, 'but the key that a fill has come to is private');
 SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND NOT has_function_privilege('regress_api_nobody', oid, 'EXECUTE')$$,
-			  ARRAY['_follow_altered', '_forget_dropped'], 'everybody may call all functions but those of event triggers');
+			  ARRAY['_follow_altered', '_forget_dropped', 'lookup_stats_reset'], 'everybody may call all functions but those of event triggers and the reset of counts');
 
 -- Settings
 LOAD 'featurestore';
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.'$$,
-			  ARRAY['featurestore.autostart_worker', 'featurestore.enable_direct_lookup', 'featurestore.fill_chunk', 'featurestore.row_cache_size', 'featurestore.workers'], 'settings are these');
-SELECT is_empty($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.' AND (short_desc = '' OR extra_desc IS NULL OR (context = 'user') = (name ~ 'worker'))$$,
-				'each explains itself, and those that are not about workers are anybody''s to set');
+			  ARRAY['featurestore.autostart_worker', 'featurestore.enable_direct_lookup', 'featurestore.fill_chunk', 'featurestore.row_cache_size', 'featurestore.track_lookups', 'featurestore.workers'],
+			  'settings are these');
+SELECT is_empty($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.' AND (short_desc = '' OR extra_desc IS NULL OR
+				  context <> CASE WHEN name ~ 'track_lookups' THEN 'superuser' WHEN name ~ 'worker' THEN 'sighup' ELSE 'user' END)$$,
+				'each explains itself, and those that are not about workers or counts are anybody''s to set');
 SELECT throws_ok('SET featurestore.no_such = 1', '42602', NULL, 'no others can be set');
 
 -- What a spec makes
