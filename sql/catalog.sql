@@ -15,13 +15,17 @@ CREATE TABLE featurestore.online_table (
 	relation regclass PRIMARY KEY,
 	timeseries_column text,
 	ttl interval,
-	merge jsonb NOT NULL DEFAULT '{}'
+	merge jsonb NOT NULL DEFAULT '{}',
+	outputs jsonb NOT NULL DEFAULT '{}',
+	allow_duplicates boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE featurestore.online_table IS 'tables that lookups read and that have a time column or a time to live';
 COMMENT ON COLUMN featurestore.online_table.relation IS 'the online table';
 COMMENT ON COLUMN featurestore.online_table.timeseries_column IS 'column with the event time of a row (timestamptz or date), if it has one';
 COMMENT ON COLUMN featurestore.online_table.ttl IS 'age beyond which a row is OUTSIDE_MAX_AGE';
 COMMENT ON COLUMN featurestore.online_table.merge IS 'merge rule by column; a column not named is replaced';
+COMMENT ON COLUMN featurestore.online_table.outputs IS 'values by name that lookups evaluate from columns of states';
+COMMENT ON COLUMN featurestore.online_table.allow_duplicates IS 'whether rows can be written without the id of a batch though a repeated row counts twice';
 
 CREATE TABLE featurestore.publication (
 	relation regclass PRIMARY KEY,
@@ -182,6 +186,26 @@ COMMENT ON COLUMN featurestore.publish_run.rows_rejected IS 'changes that could 
 COMMENT ON COLUMN featurestore.publish_run.sqlstate IS 'why it failed; null if it did not';
 COMMENT ON COLUMN featurestore.publish_run.message IS 'why it failed, or what is to be known about it';
 
+/*
+ * Batches of rows that were written directly.  They are part of a dump, which
+ * has the effect of these batches, too.
+ */
+CREATE TABLE featurestore.write_batch (
+	relation regclass NOT NULL,
+	batch_id text NOT NULL,
+	digest bytea NOT NULL,
+	rows_given bigint NOT NULL,
+	written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (relation, batch_id)
+);
+CREATE INDEX ON featurestore.write_batch (relation, written_at);
+COMMENT ON TABLE featurestore.write_batch IS 'batches of rows that were written directly';
+COMMENT ON COLUMN featurestore.write_batch.relation IS 'the online table';
+COMMENT ON COLUMN featurestore.write_batch.batch_id IS 'what the writer calls the batch';
+COMMENT ON COLUMN featurestore.write_batch.digest IS 'tells whether a batch of the same id has the same rows';
+COMMENT ON COLUMN featurestore.write_batch.rows_given IS 'number of its rows';
+COMMENT ON COLUMN featurestore.write_batch.written_at IS 'when it was written';
+
 /* Order of what external writers stage; captured changes are numbered by their place in the WAL. */
 CREATE SEQUENCE featurestore.change_number;
 COMMENT ON SEQUENCE featurestore.change_number IS 'order of changes that external writers stage';
@@ -223,6 +247,7 @@ SELECT pg_catalog.pg_extension_config_dump('featurestore.publication', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.spec', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.staging', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.change_number', '');
+SELECT pg_catalog.pg_extension_config_dump('featurestore.write_batch', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.rejected_change', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.rejected_change_id_seq', '');
 
@@ -269,7 +294,9 @@ BEGIN
 						 WHERE captured_source <> ALL (dropped)
 							 AND (captured_source IN (SELECT source FROM featurestore.feature WHERE relation = ANY (dropped))
 								  OR EXISTS (SELECT FROM featurestore._consumers(captured_source) AS consumer WHERE consumer = ANY (dropped))));
+		PERFORM featurestore._forget_writers();
 		DELETE FROM featurestore.online_table WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.write_batch WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.publication WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.publication_position WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.fill_position WHERE relation = ANY (dropped);
@@ -299,7 +326,7 @@ COMMENT ON EVENT TRIGGER featurestore_forget_dropped IS 'removes the definitions
 
 /*
  * Lets staging tables follow what they are about when that changes hands, and
- * their own names.  It leaves alone those that have nothing to do with what is
+ * their own names, and writer functions the names of their tables.  It leaves alone those that have nothing to do with what is
  * altered, since it may try for a while to get their locks.  Runs as the
  * extension's owner, since the old owner may not give tables to the new one; so
  * it runs nothing of any user's.  REASSIGN OWNED gives away both by itself.
@@ -313,9 +340,12 @@ BEGIN
 				  WHERE altered.objid IN (s.captured_source, s.online_table)
 					  OR altered.objid IN (SELECT t.relation FROM featurestore._tree(s.relation) AS t)
 					  OR altered.objid = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = s.relation));
+	PERFORM featurestore._follow_writer(o.relation) FROM featurestore.online_table o JOIN pg_catalog.pg_class c ON c.oid = o.relation
+	WHERE featurestore._writer_of(o.relation) IS NOT NULL
+		AND EXISTS (SELECT FROM pg_catalog.pg_event_trigger_ddl_commands() AS altered WHERE altered.objid IN (c.oid, c.relnamespace));
 END
 $$;
-COMMENT ON FUNCTION featurestore._follow_altered() IS 'internal: lets staging tables follow what is altered';
+COMMENT ON FUNCTION featurestore._follow_altered() IS 'internal: lets staging tables and writer functions follow what is altered';
 REVOKE ALL ON FUNCTION featurestore._follow_altered() FROM PUBLIC;
 
 CREATE EVENT TRIGGER featurestore_follow_altered ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER SCHEMA')

@@ -138,36 +138,6 @@ $$;
 COMMENT ON FUNCTION featurestore._checked_ttl(interval, text) IS 'internal: a time to live in its canonical form, or an error';
 
 /*
- * Raises 22023 unless merge is an object of column -> rule and each rule is
- * known; 42703 for a column that relation does not have; 22004 for a NULL.
- */
-CREATE FUNCTION featurestore._check_merge(relation regclass, merge jsonb) RETURNS void
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-	AS $$
-DECLARE
-	bad record;
-BEGIN
-	IF merge IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'merge must not be null';
-	END IF;
-	IF jsonb_typeof(merge) <> 'object' THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = 'merge must be an object',
-			HINT = 'Give a rule for each column: {"column": "replace"}.';
-	END IF;
-	PERFORM featurestore._check_columns(relation, 'merge', ARRAY(SELECT jsonb_object_keys(merge)));
-
-	SELECT key, value INTO bad FROM jsonb_each(merge) WHERE value <> '"replace"' ORDER BY key LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('unknown merge rule %s for column "%s"', bad.value, bad.key),
-			HINT = 'Known merge rules: "replace".';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION featurestore._check_merge(regclass, jsonb) IS 'internal: raises an error unless these are merge rules for columns of the relation';
-
-/*
  * Says where two definitions, as objects, differ; NULL if they do not.
  */
 CREATE FUNCTION featurestore._difference(defined jsonb, given jsonb) RETURNS text
@@ -181,24 +151,43 @@ $$;
 COMMENT ON FUNCTION featurestore._difference(jsonb, jsonb) IS 'internal: the difference of two definitions, as a sentence';
 
 /*
- * Registers an existing table of the caller as an online table.
+ * Registers an existing table of the caller as an online table, and makes what
+ * writes to it need.
  *
  * online_table: an ordinary or partitioned table with a primary key or another
  *   unique index that is immediate and has neither predicate nor expressions.
- * merge: rule by column for rows written to it; the only rule is "replace",
- *   which is also that of columns not named.
+ * merge: rule by column for rows that are written with write_features, the
+ *   writer function or a staging table; columns not named have "replace".
+ *     "replace", "coalesce": the new value; the new value unless it is NULL.  Of a
+ *       row that is older than what is stored neither counts.
+ *     "add", "min", "max": numbers or intervals add up; the least, greatest value.
+ *     "first", "last", "last_n(10)": by the timeseries column, NULLs are skipped;
+ *       last_n is for arrays, and takes one value a row.
+ *     {"rule": "accumulate", "function": "sum", "type": "float8", "windows": [...],
+ *       "params": {...}}: values become a window_state, or without windows an
+ *       agg_state; without a type rows are counted, and no value is given.
+ *     "merge": states become one.    "now": the clock of the last write.
+ *   first, last, last_n, and coalesce if there is a timeseries column, keep the
+ *   times of their values in a column COLUMN_at, which is added to the table.
+ * outputs: what lookups give by name from columns of states: an object of
+ *   {"column": ..., "function": ..., "window": ...}; no window for an agg_state.
  * timeseries_column: the column with the time of a row, timestamptz or date.
  * ttl: age beyond which a row counts as OUTSIDE_MAX_AGE; positive, without
  *   months and years; needs a timeseries_column.
+ * allow_duplicates: rows can be written without a batch_id though there is a rule
+ *   (add, last_n, accumulate, merge) by which a repeated row counts again.
  *
- * Gives online_table.  The same definition again is a NOTICE, a different one
- * an error (42710).  Raises 42501 unless the caller owns the table, 42809 for
- * what is no such table, 55000 for a table without unique key or one that
- * publish_table made, 42703 and 42804 for columns that do not exist or do not
- * fit, 22023 and 22004 for bad values.
+ * Makes the function ONLINE_write, and where a rule counts repeated rows again a
+ * trigger that refuses plain updates of its column.  Gives online_table.  The
+ * same definition again is a NOTICE, a different one an error (42710).  Raises
+ * 42501 unless the caller owns the table, 42809 for what is no such table, 55000
+ * for a table without unique key or one that publish_table made, 42703 and 42804
+ * for columns that do not exist or do not fit, 42723 if there is another function
+ * ONLINE_write, 22023 and 22004 for bad values.
  */
-CREATE FUNCTION featurestore.create_online_table(online_table regclass, merge jsonb DEFAULT '{}',
-												 timeseries_column text DEFAULT NULL, ttl interval DEFAULT NULL)
+CREATE FUNCTION featurestore.create_online_table(online_table regclass, merge jsonb DEFAULT '{}', outputs jsonb DEFAULT '{}',
+												 timeseries_column text DEFAULT NULL, ttl interval DEFAULT NULL,
+												 allow_duplicates boolean DEFAULT false)
 	RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -214,23 +203,25 @@ BEGIN
 			MESSAGE = format('table %s is published', online_table),
 			HINT = 'Give timeseries_column and ttl to publish_table.';
 	END IF;
-	IF NOT EXISTS (SELECT FROM pg_index WHERE indrelid = online_table AND indisunique AND indimmediate
-				   AND indisvalid AND indpred IS NULL AND indexprs IS NULL) THEN
+	IF NOT EXISTS (SELECT FROM featurestore._unique_keys(online_table)) THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
 			MESSAGE = format('table %s has no unique key', online_table),
 			HINT = 'Add a primary key over the columns it is looked up by.';
 	END IF;
 	PERFORM featurestore._check_timeseries_column(online_table, timeseries_column);
-	PERFORM featurestore._check_merge(online_table, merge);
+	merge := featurestore._checked_merge(online_table, merge, timeseries_column);
 
 	given := jsonb_build_object('timeseries_column', timeseries_column, 'merge', merge,
-								'ttl', featurestore._checked_ttl(ttl, timeseries_column));
+								'outputs', featurestore._checked_outputs(online_table, merge, outputs, timeseries_column),
+								'ttl', featurestore._checked_ttl(ttl, timeseries_column), 'allow_duplicates', coalesce(allow_duplicates, false));
 	SELECT to_jsonb(o) - 'relation' INTO defined FROM featurestore.online_table o WHERE o.relation = online_table;
 	IF NOT FOUND THEN
 		PERFORM featurestore._store_definition('online_table',
 			given || jsonb_build_object('relation', online_table::oid::text));
+		PERFORM featurestore._create_stream(online_table);
 	ELSIF defined = given THEN
 		RAISE NOTICE 'online table % is defined already, skipping', online_table;
+		PERFORM featurestore._renew_writer(online_table);
 	ELSE
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
 			MESSAGE = format('online table %s is defined already, differently', online_table),
@@ -240,12 +231,13 @@ BEGIN
 	RETURN online_table;
 END
 $$;
-COMMENT ON FUNCTION featurestore.create_online_table(regclass, jsonb, text, interval) IS 'registers a table of the caller as an online table';
+COMMENT ON FUNCTION featurestore.create_online_table(regclass, jsonb, jsonb, text, interval, boolean) IS 'registers a table of the caller as an online table';
 
 /*
- * Forgets that online_table is an online table; the table itself stays.
- * Raises 42501 unless the caller owns it, 42704 if it is not registered, and
- * 55000 if publish_table made it.
+ * Forgets that online_table is an online table; the table itself stays, its
+ * writer function goes.  Raises 42501 unless the caller owns it, 42704 if it is
+ * not registered, and 55000 if publish_table made it or it has a staging table
+ * and merge rules.
  */
 CREATE FUNCTION featurestore.drop_online_table(online_table regclass) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -262,6 +254,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
 			MESSAGE = format('table %s is not registered as an online table', online_table);
 	END IF;
+	PERFORM featurestore._drop_stream(online_table);
 	PERFORM featurestore._remove_definition('online_table', online_table);
 END
 $$;

@@ -259,7 +259,7 @@ BEGIN
 		to_jsonb(publication) || relation || jsonb_build_object('source', publication.source::oid::text));
 	IF publication.timeseries_column IS NOT NULL THEN
 		PERFORM featurestore._store_definition('online_table', relation || jsonb_build_object(
-			'timeseries_column', publication.timeseries_column, 'ttl', ttl, 'merge', '{}'::jsonb));
+			'timeseries_column', publication.timeseries_column, 'ttl', ttl, 'merge', '{}'::jsonb, 'outputs', '{}'::jsonb, 'allow_duplicates', false));
 	END IF;
 END
 $$;

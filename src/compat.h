@@ -36,6 +36,13 @@
 #define RelationOwnercheckCompat(relid, roleid) pg_class_ownercheck(relid, roleid)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define FunctionOwnercheckCompat(funcid, roleid) \
+	object_ownercheck(ProcedureRelationId, funcid, roleid)
+#else
+#define FunctionOwnercheckCompat(funcid, roleid) pg_proc_ownercheck(funcid, roleid)
+#endif
+
 /* 16 has one privilege check for most kinds of objects */
 #if PG_VERSION_NUM >= 160000
 #define FunctionAclcheckCompat(funcid, roleid) \

@@ -13,6 +13,7 @@
 #include "lookup/row_cache.h"
 #include "publish/capture.h"
 #include "publish/sync.h"
+#include "publish/write_batch.h"
 #include "worker/worker.h"
 #include "compat.h"
 
@@ -50,6 +51,15 @@ _PG_init(void)
 							"Workers that a database has at most.",
 							"There is one, and more when it falls behind.",
 							&workers_per_database, 1, 1, MAX_SLOTS, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("featurestore.guard_merge_rules",
+							 "Refuses plain updates of columns with merge rules.",
+							 "Turned off, values can be mended by hand.",
+							 &guard_merge_rules, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("featurestore.batch_retention",
+							"Time for which the id of a written batch is remembered at least.",
+							"The last ten thousand of each table are remembered in any case.",
+							&batch_retention, 24 * 60, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("featurestore");
 	spec_cache_init();
 	/* before the buffer, whose callback is then called first */

@@ -168,6 +168,7 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 
 #define Anum_publication_source 2
 #define Anum_publication_publish_mode 3
+#define Anum_publication_is_paused 9
 #define Anum_publication_schedule 10
 
 #define Anum_publication_position_system_identifier 2

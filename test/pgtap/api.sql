@@ -52,7 +52,9 @@ INSERT INTO expected VALUES
 ('explain_feature', false, 'STABLE', 'UNSAFE', 'sql', NULL,
  'name text, key jsonb, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone', 'TABLE(item text, value text)'),
 ('create_online_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
- 'online_table regclass, merge jsonb DEFAULT ''{}''::jsonb, timeseries_column text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval', 'regclass'),
+ 'online_table regclass, merge jsonb DEFAULT ''{}''::jsonb, outputs jsonb DEFAULT ''{}''::jsonb, timeseries_column text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, allow_duplicates boolean DEFAULT false', 'regclass'),
+('write_features', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp; standard_conforming_strings=on',
+ 'online_table regclass, rows jsonb, batch_id text DEFAULT NULL::text', 'featurestore.write_result'),
 ('drop_online_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
  'online_table regclass', 'void'),
 ('create_staging_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
@@ -139,12 +141,13 @@ SELECT is_empty($$SELECT oid::regprocedure FROM function WHERE schema = 'feature
 
 -- Tables, views, types
 SELECT tables_are('featurestore', ARRAY['feature', 'fill_position', 'held_change', 'online_table', 'publication', 'publication_position', 'publish_run', 'rejected_change', 'spec',
-	'staging', 'window_table', 'worker']);
-SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'lookup_stats', 'progress', 'publications', 'publish_runs', 'rejected_changes']);
-SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 'window_state']);
+	'staging', 'window_table', 'worker', 'write_batch']);
+SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'lookup_stats', 'progress', 'publications', 'publish_runs', 'rejected_changes', 'write_batches']);
+SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 'window_state', 'write_result']);
 SELECT sequences_are('featurestore', ARRAY['change_number', 'publish_run_id_seq', 'rejected_change_id_seq']);
 SELECT sequence_privs_are('featurestore', 'change_number', 'public', ARRAY['USAGE']);
-SELECT columns_are('featurestore', 'online_table', ARRAY['relation', 'timeseries_column', 'ttl', 'merge']);
+SELECT columns_are('featurestore', 'online_table', ARRAY['relation', 'timeseries_column', 'ttl', 'merge', 'outputs', 'allow_duplicates']);
+SELECT columns_are('featurestore', 'write_batch', ARRAY['relation', 'batch_id', 'digest', 'rows_given', 'written_at']);
 SELECT columns_are('featurestore', 'publication', ARRAY['relation', 'source', 'publish_mode', 'primary_key', 'timeseries_column', 'features', 'filter',
 	'source_retention', 'is_paused', 'schedule', 'time_zone']);
 SELECT columns_are('featurestore', 'publication_position', ARRAY['relation', 'system_identifier', 'applied_to', 'synced_at', 'rows_changed', 'filled',

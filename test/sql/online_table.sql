@@ -27,9 +27,9 @@ SELECT featurestore.drop_online_table('users');
 SELECT * FROM registered;
 
 -- with everything; equal lengths of time are equal
-SELECT featurestore.create_online_table('users', '{"score": "replace"}', 'seen', '24 hours');
-SELECT featurestore.create_online_table('users', '{"score": "replace"}', 'seen', '1 day');
-SELECT featurestore.create_online_table('users', '{}', 'day', '2 days');
+SELECT featurestore.create_online_table('users', '{"score": "replace"}', '{}', 'seen', '24 hours');
+SELECT featurestore.create_online_table('users', '{"score": "replace"}', '{}', 'seen', '1 day');
+SELECT featurestore.create_online_table('users', '{}', '{}', 'day', '2 days');
 SELECT * FROM registered;
 
 -- a rename is followed, a drop forgets
