@@ -174,7 +174,7 @@ SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relat
 SELECT set_eq($$SELECT evtname FROM pg_event_trigger WHERE evtname ~ 'featurestore'$$, ARRAY['featurestore_follow_altered', 'featurestore_forget_dropped']);
 SELECT results_eq($$SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'featurestore' ORDER BY 1$$,
 				  ARRAY['featurestore.change_number', 'featurestore.feature', 'featurestore.online_table', 'featurestore.publication',
-						'featurestore.rejected_change', 'featurestore.rejected_change_id_seq', 'featurestore.spec', 'featurestore.staging', 'featurestore.window_table'], 'dumps have definitions, not positions');
+						'featurestore.rejected_change', 'featurestore.rejected_change_id_seq', 'featurestore.spec', 'featurestore.staging', 'featurestore.window_table', 'featurestore.write_batch'], 'dumps have definitions and what was written, not positions');
 
 -- pg_upgrade refuses columns of types whose OIDs it does not keep
 SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
@@ -205,8 +205,9 @@ SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'featu
 CREATE ROLE regress_api_nobody;
 SELECT schema_privs_are('featurestore', 'regress_api_nobody', ARRAY['USAGE']);
 SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY['SELECT'])
-FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'feature_specs', 'feature_tables', 'lookup_stats', 'publications', 'publish_runs', 'rejected_changes']::name[]) AS t;
-SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY[]::text[]) FROM unnest(ARRAY['held_change', 'publish_run', 'rejected_change']::name[]) AS t;
+FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'feature_specs', 'feature_tables', 'lookup_stats', 'publications', 'publish_runs',
+				  'rejected_changes', 'write_batches']::name[]) AS t;
+SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY[]::text[]) FROM unnest(ARRAY['held_change', 'publish_run', 'rejected_change', 'write_batch']::name[]) AS t;
 SELECT is_empty($$SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 				  WHERE c.relnamespace = 'featurestore'::regnamespace AND a.attacl IS NOT NULL AND c.relname <> 'fill_position'$$, 'no privileges on columns');
 SELECT is_empty($$SELECT a.attname FROM pg_attribute a WHERE a.attrelid = 'featurestore.fill_position'::regclass AND a.attnum > 0
@@ -217,11 +218,11 @@ SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND NOT 
 -- Settings
 LOAD 'featurestore';
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.'$$,
-			  ARRAY['featurestore.autostart_worker', 'featurestore.enable_direct_lookup', 'featurestore.fill_chunk', 'featurestore.row_cache_size', 'featurestore.track_lookups', 'featurestore.workers'],
-			  'settings are these');
+			  ARRAY['featurestore.autostart_worker', 'featurestore.batch_retention', 'featurestore.enable_direct_lookup', 'featurestore.fill_chunk', 'featurestore.guard_merge_rules',
+					'featurestore.row_cache_size', 'featurestore.track_lookups', 'featurestore.workers'], 'settings are these');
 SELECT is_empty($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.' AND (short_desc = '' OR extra_desc IS NULL OR
-				  context <> CASE WHEN name ~ 'track_lookups' THEN 'superuser' WHEN name ~ 'worker' THEN 'sighup' ELSE 'user' END)$$,
-				'each explains itself, and those that are not about workers or counts are anybody''s to set');
+				  context <> CASE WHEN name ~ 'track_lookups' THEN 'superuser' WHEN name ~ 'worker|batch' THEN 'sighup' ELSE 'user' END)$$,
+				'each explains itself, and those that are not about all sessions are anybody''s to set');
 SELECT throws_ok('SET featurestore.no_such = 1', '42602', NULL, 'no others can be set');
 
 -- What a spec makes
