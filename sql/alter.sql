@@ -70,7 +70,7 @@ COMMENT ON FUNCTION featurestore.pause_publication(regclass) IS 'pauses a public
 
 /*
  * Resumes the publication of online_table; its next run compares the whole
- * source.  One that is not paused is a NOTICE.  Raises as pause_publication does.
+ * source, which is done at once where writers apply their changes.  One that is not paused is a NOTICE.  Raises as pause_publication does.
  */
 CREATE FUNCTION featurestore.resume_publication(online_table regclass) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -84,6 +84,7 @@ BEGIN
 	END IF;
 	publication.is_paused := false;
 	PERFORM featurestore._restore_publication(publication);
+	PERFORM featurestore._run_now(online_table, 'MERGE') WHERE publication.publish_mode = 'SYNCHRONOUS';
 END
 $$;
 COMMENT ON FUNCTION featurestore.resume_publication(regclass) IS 'resumes a publication that was paused';
@@ -114,10 +115,15 @@ CREATE FUNCTION featurestore._alter_publication(online_table regclass, publish_m
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	publication featurestore.publication := featurestore._locked_publication(online_table);
-	defined featurestore.publication := publication;
-	has_windows boolean := featurestore._has_windows(publication);
+	publication featurestore.publication;
+	defined featurestore.publication;
+	has_windows boolean;
 BEGIN
+	PERFORM featurestore._check_online_table(online_table);
+	PERFORM featurestore._lock_sources(online_table, true);
+	publication := featurestore._locked_publication(online_table);
+	defined := publication;
+	has_windows := featurestore._has_windows(publication);
 	IF filter IS NOT NULL AND has_windows THEN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
 			MESSAGE = format('table %s holds materialized features', online_table),
@@ -137,11 +143,12 @@ BEGIN
 	END IF;
 	IF publication.publish_mode <> 'SNAPSHOT' THEN
 		PERFORM featurestore._capture_sources(publication);
-	ELSE
-		PERFORM featurestore._release_source(source)
-		FROM (SELECT publication.source UNION SELECT f.source FROM featurestore.feature f WHERE f.online_table = _alter_publication.online_table) AS s(source)
-		WHERE source IS NOT NULL;
 	END IF;
+	PERFORM featurestore._release_source(source)
+	FROM (SELECT publication.source UNION SELECT f.source FROM featurestore.feature f WHERE f.online_table = _alter_publication.online_table) AS s(source)
+	WHERE source IS NOT NULL;
+	PERFORM featurestore._run_now(online_table, 'MERGE') WHERE publication.publish_mode = 'SYNCHRONOUS' AND NOT publication.is_paused
+		AND NOT featurestore._goes_on(defined, publication);
 END
 $$;
 COMMENT ON FUNCTION featurestore._alter_publication(regclass, text, text, text, text, interval) IS 'internal: the work of alter_publication';
@@ -154,8 +161,9 @@ COMMENT ON FUNCTION featurestore._source_of(regclass) IS 'internal: the source o
 
 /*
  * Changes the publication of online_table; what is NULL stays as it is.  Its
- * next run compares the whole source, unless only its schedule changes, or TRIGGERED
- * becomes CONTINUOUS or the other way round.
+ * next run compares the whole source, which is done at once if its mode is
+ * SYNCHRONOUS then; unless only its schedule changes, or TRIGGERED becomes CONTINUOUS
+ * or the other way round.
  *
  * publish_mode, filter, schedule, time_zone, source_retention: as publish_table
  *   takes them; the filter 'true' publishes all rows, the schedule '' is none.

@@ -244,8 +244,12 @@ COMMENT ON FUNCTION featurestore._latest_changes(featurestore.publication, text,
  * nothing, and if it goes without a newer one in the batch the key is for
  * rebuild.  A table that external writers feed has no source to fall back to.
  * Rows are written in the order of their keys, which latest has.
+ *
+ * own: the name of own changes, which are read rather than a staging table.
+ * Their rows are locked, but for those that are not there; so only a row that
+ * they have made is for rebuild, and not one that somebody else makes meanwhile.
  */
-CREATE FUNCTION featurestore._apply_statement(publication featurestore.publication, condition text) RETURNS text
+CREATE FUNCTION featurestore._apply_statement(publication featurestore.publication, condition text, own text DEFAULT NULL) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 SELECT format($apply$WITH latest AS MATERIALIZED (%1$s),
@@ -258,18 +262,21 @@ SELECT format($apply$WITH latest AS MATERIALIZED (%1$s),
 		ON CONFLICT (%6$s) DO UPDATE SET (%5$s) = ROW(%7$s)
 		WHERE (%8$s)%9$s RETURNING 1)
 SELECT to_jsonb(result) FROM (SELECT (SELECT count(*) FROM removed) + (SELECT count(*) FROM written) AS rows_changed, %10$s) AS result$apply$,
-	featurestore._latest_changes(publication, featurestore._staging_of(publication, publication.source)::text, condition),
+	featurestore._latest_changes(publication, coalesce(own, featurestore._staging_of(publication, publication.source)::text), condition),
 	CASE WHEN ts IS NULL THEN 'newest AS (SELECT * FROM latest WHERE _is_put), gone AS (SELECT * FROM latest WHERE NOT _is_put)'
 		 ELSE format($series$newest AS MATERIALIZED (SELECT DISTINCT ON (%1$s) * FROM latest WHERE _is_put AND _is_due ORDER BY %1$s, %2$I DESC),
 	ended AS MATERIALIZED (
-		SELECT %3$s, ended.%2$I FROM (SELECT %1$s, max(%2$I) AS %2$I FROM latest WHERE NOT _is_put AND _is_due GROUP BY %1$s) AS ended
-		JOIN %4$s AS online ON %5$s AND online.%2$I <= ended.%2$I
+		SELECT %3$s, ended.%2$I FROM %8$s AS ended
+		JOIN %4$s AS online ON %5$s AND online.%2$I %9$s ended.%2$I
 		WHERE NOT EXISTS (SELECT FROM newest WHERE %6$s AND newest.%2$I > ended.%2$I)),
 	gone AS (SELECT * FROM ended%7$s)$series$,
 			featurestore._column_list(publication.primary_key), ts, featurestore._column_list(publication.primary_key, 'ended'), publication.relation,
 			featurestore._key_condition(publication.relation, publication.primary_key, 'ended', 'online'),
 			featurestore._key_condition(publication.relation, publication.primary_key, 'newest', 'ended'),
-			CASE WHEN featurestore._is_external(publication) THEN '' ELSE ' WHERE false' END) END,
+			CASE WHEN featurestore._is_external(publication) THEN '' ELSE ' WHERE false' END,
+			CASE WHEN own IS NULL THEN format('(SELECT %1$s, max(%2$I) AS %2$I FROM latest WHERE NOT _is_put AND _is_due GROUP BY %1$s)', featurestore._column_list(publication.primary_key), ts)
+				 ELSE '(SELECT * FROM latest WHERE NOT _is_put AND _is_due)' END,
+			CASE WHEN own IS NULL THEN '<=' ELSE '=' END) END,
 	publication.relation,
 	featurestore._key_condition(publication.relation, publication.primary_key, 'gone', 'online'),
 	featurestore._column_list(columns),
@@ -284,7 +291,7 @@ SELECT to_jsonb(result) FROM (SELECT (SELECT count(*) FROM removed) + (SELECT co
 			featurestore._key_object(publication.primary_key, 'latest'), featurestore._time_of(publication, 'latest')) END)
 FROM (SELECT publication.timeseries_column, featurestore._published_columns(publication)) AS p(ts, columns)
 $$;
-COMMENT ON FUNCTION featurestore._apply_statement(featurestore.publication, text) IS 'internal: SQL that applies a batch to a published table';
+COMMENT ON FUNCTION featurestore._apply_statement(featurestore.publication, text, text) IS 'internal: SQL that applies a batch to a published table';
 
 /*
  * The same for a batch that has nothing but rows to be there, of a publication
@@ -449,7 +456,7 @@ CREATE FUNCTION featurestore._check_program(publication featurestore.publication
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off
 	AS $$
 BEGIN
-	EXECUTE 'EXPLAIN ' || (featurestore._program(publication, 'true') ->> 'apply')
+	EXECUTE 'EXPLAIN ' || (featurestore._batch_program(publication, 'true') ->> 'apply')
 	USING now(), NULL::pg_snapshot, NULL::xid8, NULL::bigint, NULL::bigint[], NULL::bigint[];
 END
 $$;

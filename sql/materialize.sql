@@ -457,6 +457,7 @@ BEGIN
 			HINT = 'Choose another name for the online table, or drop the relation first.';
 	END IF;
 	PERFORM featurestore._check_online_table(online_table);
+	PERFORM featurestore._lock_sources(online_table);
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', online_table);
 	SELECT * INTO STRICT result FROM featurestore.window_table t WHERE t.relation = online_table;
 	IF offline_table IS NOT NULL AND result.offline_table IS NOT NULL
@@ -619,9 +620,10 @@ COMMENT ON FUNCTION featurestore._materialize(text[], regclass[], text, text, te
  * publish_mode: 'TRIGGERED': triggers on the sources capture their changes, and a
  *   sync merges those since the last one into the states; the sources must be
  *   tables of the caller's.  'CONTINUOUS': so, and the worker merges them as
- *   transactions commit.  'SNAPSHOT': a sync computes all states anew and merges
- *   what has changed.  NULL: that of the table, of a new one CONTINUOUS, or TRIGGERED
- *   with a schedule.
+ *   transactions commit.  'SYNCHRONOUS': the same triggers, and a transaction that
+ *   changes a source merges its changes itself before it commits.  'SNAPSHOT': a
+ *   sync computes all states anew and merges what has changed.  NULL: that of the
+ *   table, of a new one CONTINUOUS, or TRIGGERED with a schedule.
  * schedule, time_zone: when workers and run_due run it, as publish_table takes
  *   them; NULL: as the table has them, a new one has none.
  * source_retention: age beyond which rows may be deleted from the sources by

@@ -477,10 +477,10 @@ CREATE FUNCTION featurestore._check_publish_mode(publish_mode text) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
-	IF publish_mode IS NULL OR publish_mode NOT IN ('SNAPSHOT', 'TRIGGERED', 'CONTINUOUS') THEN
+	IF publish_mode IS NULL OR publish_mode NOT IN ('SNAPSHOT', 'TRIGGERED', 'CONTINUOUS', 'SYNCHRONOUS') THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('unknown publish mode "%s"', coalesce(publish_mode, 'null')),
-			HINT = 'Known publish modes: SNAPSHOT, TRIGGERED, CONTINUOUS.';
+			HINT = 'Known publish modes: SNAPSHOT, TRIGGERED, CONTINUOUS, SYNCHRONOUS.';
 	END IF;
 END
 $$;
@@ -505,6 +505,10 @@ DECLARE
 	results jsonb[];
 BEGIN
 	PERFORM featurestore._flush_captured();
+	IF publication.publish_mode = 'SYNCHRONOUS' THEN
+		EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', publication.source);
+		PERFORM featurestore._announce_synchronous(publication.source);
+	END IF;
 	own_sequence := featurestore._own_sequence(publication);
 	clock := featurestore._run_clock(NULL);
 	results := featurestore._merge_together(ARRAY[
@@ -594,7 +598,7 @@ BEGIN
 	publication := featurestore._with_schedule(publication, schedule, time_zone);
 
 	IF publication.relation IS NULL THEN
-		PERFORM featurestore._hold_staged(featurestore._capture_source(source, key)) WHERE publish_mode <> 'SNAPSHOT';
+		PERFORM featurestore._hold_staged(featurestore._capture_source(source, key, publish_mode)) WHERE publish_mode <> 'SNAPSHOT';
 		IF wait IS NOT FALSE AND featurestore._can_create_filled(publication) THEN
 			RETURN featurestore._publish_filled(name, publication, ttl);
 		END IF;
@@ -627,7 +631,10 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  * publish_mode: 'TRIGGERED': a trigger on the source captures its changes, and a
  *   sync applies those since the last one; the source must be a table of the
  *   caller's.  'CONTINUOUS': so, and the worker applies them as transactions
- *   commit.  'SNAPSHOT': a sync compares and merges the whole source.
+ *   commit.  'SYNCHRONOUS': the same trigger, and a transaction that changes the
+ *   source applies its changes itself before it commits, with the rights of the
+ *   owner of the online table; what cannot be applied makes it fail.  'SNAPSHOT':
+ *   a sync compares and merges the whole source.
  * primary_key: columns that identify a row of the source; NULL for its primary
  *   key.  Of a table they must be NOT NULL and have a unique index; of other
  *   sources each sync checks them, and raises 21000 for a key that occurs

@@ -42,7 +42,8 @@ COMMENT ON FUNCTION featurestore._is_applied(xid8, bigint, pg_snapshot, xid8, bi
  * The positions that changes in staging are needed from.  A publication that
  * has none in this cluster, or none with a snapshot, will read its source anew,
  * under a snapshot that sees all that is staged by now.  What external writers
- * have staged is nowhere else, and all needed until it is applied.
+ * have staged is nowhere else, and all needed until it is applied.  What writers
+ * apply themselves is not read from here.
  */
 CREATE FUNCTION featurestore._needed_from(staging featurestore.staging)
 	RETURNS TABLE(consumer regclass, snapshot pg_snapshot, own_xid xid8, own_sequence bigint)
@@ -54,6 +55,7 @@ WITH known AS (
 		  UNION ALL SELECT relation, system_identifier, snapshot, own_xid, own_sequence FROM featurestore.fill_position) AS p
 	WHERE p.system_identifier = (SELECT system_identifier FROM pg_control_system()) AND p.snapshot IS NOT NULL)
 SELECT known.* FROM featurestore._consumers(staging.captured_source) AS consumer JOIN known ON known.relation = consumer
+	JOIN featurestore.publication p ON p.relation = consumer AND p.publish_mode <> 'SYNCHRONOUS'
 UNION ALL
 SELECT staging.online_table, coalesce(known.snapshot, '1:1:'), known.own_xid, known.own_sequence
 FROM (SELECT WHERE staging.online_table IS NOT NULL) AS external LEFT JOIN known ON known.relation = staging.online_table

@@ -239,7 +239,7 @@ COMMENT ON FUNCTION featurestore._own_sequence(featurestore.publication) IS 'int
 CREATE FUNCTION featurestore._capture_sources(publication featurestore.publication) RETURNS void
 	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT featurestore._hold_staged(featurestore._capture_source(source, CASE WHEN publication.source = source THEN featurestore._row_key(publication) END))
+SELECT featurestore._hold_staged(featurestore._capture_source(source, CASE WHEN publication.source = source THEN featurestore._row_key(publication) END, publication.publish_mode))
 FROM featurestore._captured_sources(publication.relation) AS source
 $$;
 COMMENT ON FUNCTION featurestore._capture_sources(featurestore.publication) IS 'internal: captures the changes of the sources of a publication';
@@ -294,7 +294,10 @@ DECLARE
 BEGIN
 	PERFORM featurestore._check_runnable(publication);
 	IF is_captured THEN
+		PERFORM featurestore._lock_sources(online_table);
 		PERFORM featurestore._capture_sources(publication);
+		PERFORM featurestore._announce_synchronous(source) FROM featurestore._captured_sources(online_table) AS source
+		WHERE publication.publish_mode = 'SYNCHRONOUS' AND NOT featurestore._is_in_step(publication);
 		PERFORM featurestore._check_program(publication);
 		own_sequence := featurestore._own_sequence(publication);
 	END IF;
@@ -329,13 +332,24 @@ $$;
 COMMENT ON FUNCTION featurestore._run_merge(featurestore.publication, boolean) IS 'internal: makes an online table equal to what it should hold';
 
 /* All statements that apply a batch to the table of a publication; see _source_program. */
-CREATE FUNCTION featurestore._program(publication featurestore.publication, scope text) RETURNS jsonb
+CREATE FUNCTION featurestore._batch_program(publication featurestore.publication, scope text) RETURNS jsonb
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 SELECT CASE WHEN featurestore._has_windows(publication) THEN featurestore._windows_program(publication, scope)
 			ELSE featurestore._source_program(publication, scope) END
 $$;
-COMMENT ON FUNCTION featurestore._program(featurestore.publication, text) IS 'internal: all statements that apply a batch';
+COMMENT ON FUNCTION featurestore._batch_program(featurestore.publication, text) IS 'internal: all statements that apply a batch';
+
+/* The same for a run: where writers apply their changes themselves, none are left for it. */
+CREATE FUNCTION featurestore._program(publication featurestore.publication, scope text) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT featurestore._batch_program(publication, scope)
+	|| CASE publication.publish_mode WHEN 'SYNCHRONOUS' THEN
+			jsonb_build_object('add', nothing, 'apply', nothing, 'quarantine', nothing, 'sources', '[]'::jsonb) ELSE '{}' END
+FROM (VALUES ('SELECT ''{"rows_changed": 0}''::jsonb')) AS n(nothing)
+$$;
+COMMENT ON FUNCTION featurestore._program(featurestore.publication, text) IS 'internal: all statements of a run';
 
 /* Keeps the statements of a publication for this session, with a token for all that they are made from; gives them. */
 CREATE FUNCTION featurestore._keep_program(online_table regclass, token text, program jsonb) RETURNS jsonb
@@ -684,7 +698,7 @@ BEGIN
 		IF "position".snapshot IS NOT NULL AND featurestore._is_filled(online_table) AND featurestore._is_captured(publication)
 			AND featurestore._can_read_staged(publication) THEN
 			result := featurestore._run_batch(publication, "position", keys, featurestore._last_statements(publication));
-		ELSIF what = 'SYNC' AND "position".relation IS NULL AND featurestore._can_fill_by_range(publication) THEN
+		ELSIF what = 'SYNC' AND "position".relation IS NULL AND publication.publish_mode <> 'SYNCHRONOUS' AND featurestore._can_fill_by_range(publication) THEN
 			result := featurestore._run_fill(publication);
 		END IF;
 	END IF;
@@ -767,17 +781,32 @@ CREATE FUNCTION featurestore._has_pending(online_table regclass) RETURNS boolean
 COMMENT ON FUNCTION featurestore._has_pending(regclass) IS 'internal: whether staged changes are not applied yet';
 
 /*
+ * Is there anything to do for a run of a SYNCHRONOUS publication, which the
+ * caller owns?  A first fill, keys that are due, and what fires no trigger.
+ */
+CREATE FUNCTION featurestore._needs_run(online_table regclass) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN NOT featurestore._is_in_step(featurestore._publication(online_table)) OR featurestore._due_keys(online_table, clock_timestamp()) <> '[]';
+END
+$$;
+COMMENT ON FUNCTION featurestore._needs_run(regclass) IS 'internal: whether a run of a SYNCHRONOUS publication has anything to do';
+
+/*
  * Publications of the current user that are due: those with a schedule when it
- * says so, or they were never filled, and of the others those that go by changes.
- * Those that are paused, or wait because they have failed, are not.
+ * says so, or they were never filled, and of the others those that go by changes;
+ * of those that writers apply only those that need a run.  Those that are paused,
+ * or wait because they have failed, are not.
  */
 CREATE FUNCTION featurestore._due_publications() RETURNS SETOF regclass
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 	AS $$
 SELECT p.relation FROM featurestore._publications() AS p JOIN pg_class c ON c.oid = p.relation
-WHERE CASE WHEN p.schedule IS NULL THEN p.publish_mode <> 'SNAPSHOT'
-		   ELSE featurestore._scheduled_at(p, (featurestore._position(p.relation)).applied_to) <= clock_timestamp() END
-	AND NOT p.is_paused AND pg_has_role(c.relowner, 'USAGE')
+WHERE CASE WHEN p.is_paused OR NOT pg_has_role(c.relowner, 'USAGE') THEN false
+		   WHEN p.schedule IS NOT NULL THEN featurestore._scheduled_at(p, (featurestore._position(p.relation)).applied_to) <= clock_timestamp()
+		   WHEN p.publish_mode = 'SYNCHRONOUS' THEN featurestore._needs_run(p.relation)
+		   ELSE p.publish_mode <> 'SNAPSHOT' END
 	AND NOT EXISTS (SELECT FROM featurestore._failures(p.relation) AS f
 					WHERE featurestore._retry_at(f.failures, f.ended_at) > clock_timestamp())
 ORDER BY p.relation

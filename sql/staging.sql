@@ -252,6 +252,8 @@ BEGIN
 	END LOOP;
 	result.current_partition := 0;
 	result.current_relation := partition;
+	result.is_written := true;
+	result.is_applied := false;
 	PERFORM featurestore._give_staging(result.relation, class.relowner);
 	RETURN result;
 END
@@ -437,18 +439,19 @@ SELECT staging.system_identifier = (SELECT system_identifier FROM pg_control_sys
 $$;
 COMMENT ON FUNCTION featurestore._fits(featurestore.staging) IS 'internal: whether a staging table has room for all columns of its source';
 
-/* Are changes of its source captured in staging, with these images? */
-CREATE FUNCTION featurestore._is_captured(staging featurestore.staging, key_columns text[]) RETURNS boolean
+/* Are changes of its source captured in staging, with these images, for a publication in this mode? */
+CREATE FUNCTION featurestore._is_captured(staging featurestore.staging, key_columns text[], publish_mode text) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 SELECT staging.relation IS NOT NULL AND featurestore._fits(staging)
+	AND CASE publish_mode WHEN 'SYNCHRONOUS' THEN staging.is_applied ELSE staging.is_written END
 	AND (staging.key_columns IS NULL OR (key_columns <@ staging.key_columns AND key_columns IS NOT NULL))
 	AND NOT EXISTS (SELECT FROM featurestore._capture_triggers(staging.captured_source)
 					WHERE row_fires IS NOT TRUE OR truncate_fires IS NOT TRUE)
 	AND (SELECT bool_and(c.relowner = (SELECT relowner FROM pg_class WHERE oid = staging.captured_source))
 		 FROM featurestore._tree(staging.relation) t JOIN pg_class c ON c.oid = t.relation)
 $$;
-COMMENT ON FUNCTION featurestore._is_captured(featurestore.staging, text[]) IS 'internal: whether nothing is to be done to capture changes';
+COMMENT ON FUNCTION featurestore._is_captured(featurestore.staging, text[], text) IS 'internal: whether nothing is to be done to capture changes';
 
 /*
  * Creates the triggers of source that are missing, and lets those fire that do
@@ -494,7 +497,7 @@ COMMENT ON FUNCTION featurestore._mend_triggers(regclass) IS 'internal: makes su
  * perhaps to evaluate what its owner wrote (constraints of domains) as another
  * user.
  */
-CREATE FUNCTION featurestore._mend_capture(source regclass, key_columns text[]) RETURNS featurestore.staging
+CREATE FUNCTION featurestore._mend_capture(source regclass, key_columns text[], publish_mode text) RETURNS featurestore.staging
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -525,17 +528,21 @@ BEGIN
 			SELECT DISTINCT name COLLATE "C" FROM unnest(old.key_columns || key_columns) AS name
 			WHERE name IN (SELECT attname::text FROM featurestore._staged_columns(source, true)) ORDER BY 1) END;
 	END IF;
+	staging.is_written := coalesce(old.is_written, false) OR publish_mode <> 'SYNCHRONOUS';
+	staging.is_applied := coalesce(old.is_applied, false) OR publish_mode = 'SYNCHRONOUS';
 	PERFORM featurestore._store_staging(staging);
 	PERFORM featurestore._mend_triggers(source);
 	RETURN staging;
 END
 $$;
-COMMENT ON FUNCTION featurestore._mend_capture(regclass, text[]) IS 'internal: sets up the capture of changes, or mends it';
+COMMENT ON FUNCTION featurestore._mend_capture(regclass, text[], text) IS 'internal: sets up the capture of changes, or mends it';
 
 /*
  * Makes sure that changes of source are captured; gives the staging table they
  * go to.  key_columns: columns of which an update that changes one needs its
- * old row staged; NULL: every update does.  What others asked for stays.
+ * old row staged; NULL: every update does.  publish_mode: SYNCHRONOUS if writers
+ * are to apply the changes, any other if they are to be staged.  What others
+ * asked for stays.
  *
  * Done again it mends what has been altered since: columns, triggers, owner.
  * While there is nothing to do it locks no table.  Until the end of the
@@ -546,7 +553,7 @@ COMMENT ON FUNCTION featurestore._mend_capture(regclass, text[]) IS 'internal: s
  * Raises what _check_capturable does, 42703, 42701 and 22004 for key_columns,
  * and 42501 where its owner may not create tables in the schema.
  */
-CREATE FUNCTION featurestore._capture_source(source regclass, key_columns text[]) RETURNS regclass
+CREATE FUNCTION featurestore._capture_source(source regclass, key_columns text[], publish_mode text DEFAULT 'TRIGGERED') RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -556,15 +563,15 @@ BEGIN
 	PERFORM featurestore._check_columns(source, 'key_columns', key_columns);
 	staging := featurestore._captured_in(source);
 	/* by the time it is held it may have been released, or replaced */
-	IF featurestore._hold_staged(staging.relation) AND featurestore._is_captured(featurestore._captured_in(source), key_columns) THEN
+	IF featurestore._hold_staged(staging.relation) AND featurestore._is_captured(featurestore._captured_in(source), key_columns, publish_mode) THEN
 		RETURN (featurestore._captured_in(source)).relation;
 	END IF;
-	staging := featurestore._mend_capture(source, key_columns);
+	staging := featurestore._mend_capture(source, key_columns, publish_mode);
 	PERFORM featurestore._hold_staged(staging.relation);
 	RETURN staging.relation;
 END
 $$;
-COMMENT ON FUNCTION featurestore._capture_source(regclass, text[]) IS 'internal: captures changes of a table';
+COMMENT ON FUNCTION featurestore._capture_source(regclass, text[], text) IS 'internal: captures changes of a table';
 
 /*
  * Drops a staging table that is not used any more; if it cannot be had, or a
@@ -615,6 +622,39 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._drop_triggers(regclass) IS 'internal: drops the triggers of a source if they can be had';
 
+/* Have publications of source, all of them or any, this mode? */
+CREATE FUNCTION featurestore._needs_changes(source regclass, is_synchronous boolean) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT EXISTS (SELECT FROM featurestore._consumers(source) AS consumer JOIN featurestore.publication p ON p.relation = consumer
+			   WHERE (p.publish_mode = 'SYNCHRONOUS') = is_synchronous)
+$$;
+COMMENT ON FUNCTION featurestore._needs_changes(regclass, boolean) IS 'internal: whether changes of a source are to be applied by writers, or staged';
+
+/*
+ * Ends the staging of changes that only writers apply, or the other way round,
+ * if nobody holds them who is about to need it.
+ */
+CREATE FUNCTION featurestore._narrow_capture(staging featurestore.staging) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	source regclass := staging.captured_source;
+BEGIN
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+		OR (featurestore._needs_changes(source, false) >= staging.is_written AND featurestore._needs_changes(source, true) >= staging.is_applied)
+		OR NOT EXISTS (SELECT FROM pg_class WHERE oid = staging.relation AND pg_has_role(relowner, 'USAGE'))
+		OR NOT featurestore._try_lock(staging.relation, 'SHARE UPDATE EXCLUSIVE') OR NOT featurestore._try_discard(staging.relation) THEN
+		RETURN;
+	END IF;
+	staging := featurestore._captured_in(source);
+	staging.is_written := staging.is_written AND featurestore._needs_changes(source, false);
+	staging.is_applied := staging.is_applied AND featurestore._needs_changes(source, true);
+	PERFORM featurestore._store_staging(staging);
+END
+$$;
+COMMENT ON FUNCTION featurestore._narrow_capture(featurestore.staging) IS 'internal: ends what is not needed of the capture of changes';
+
 /*
  * Ends the capture of changes of source unless a publication needs it.  Waits
  * for nobody, and raises no error but for its own faults: what cannot be
@@ -631,7 +671,10 @@ DECLARE
 	staging featurestore.staging := featurestore._captured_in(source);
 	cause text;
 BEGIN
-	IF staging.relation IS NULL OR EXISTS (SELECT FROM featurestore._consumers(source)) THEN
+	IF staging.relation IS NULL THEN
+		RETURN;
+	ELSIF EXISTS (SELECT FROM featurestore._consumers(source)) THEN
+		PERFORM featurestore._narrow_capture(staging);
 		RETURN;
 	END IF;
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN

@@ -66,5 +66,6 @@ _PG_init(void)
 	wake_init();
 	capture_source_init();
 	capture_buffer_init();
+	synchronous_init();
 	launcher_init();
 }

@@ -185,6 +185,8 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 #define Anum_staging_current_partition 5
 #define Anum_staging_current_relation 6
 #define Anum_staging_system_identifier 7
+#define Anum_staging_is_written 8
+#define Anum_staging_is_applied 9
 
 #define Anum_held_change_relation 1
 #define Anum_held_change_system_identifier 2

@@ -41,6 +41,7 @@ typedef struct ChangeTally
 {
 	int64		rows;
 	int			kinds;
+	int64		later;			/* events that are not due yet */
 } ChangeTally;
 
 typedef struct Batch

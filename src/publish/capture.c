@@ -153,7 +153,7 @@ place_before_inserts(StagedRows *list, CommandId cid)
 		return TOO_LATE;
 	for (int i = list->n - 1; i >= 0 && is_movable(&list->rows[i]); i--)
 	{
-		if (list->rows[i].is_insert && list->rows[i].cid > cid)
+		if (list->rows[i].type == CHANGE_INSERT && list->rows[i].cid > cid)
 			place = i;
 	}
 	return place;
@@ -188,19 +188,20 @@ inline_value(Datum value, int16 typlen)
 	return value;
 }
 
-/* Makes a row for the staging table, with the image in slot (NULL: none). */
+/* Makes a row for a target, with the image in slot (NULL: none). */
 static HeapTuple
-form_row(CaptureSource *source, ChangeType type, TupleTableSlot *slot, int64 sequence)
+form_row(CaptureSource *source, CaptureTarget *target, ChangeType type, TupleTableSlot *slot,
+		 int64 sequence)
 {
-	const MetadataColumns *metadata = &source->metadata;
-	Datum	   *values = source->values;
-	bool	   *nulls = source->nulls;
+	const MetadataColumns *metadata = &target->metadata;
+	Datum	   *values = target->values;
+	bool	   *nulls = target->nulls;
 	MemoryContext old;
 	HeapTuple	tuple;
 
-	for (int i = 0; i < source->ncolumns; i++)
+	for (int i = 0; i < target->ncolumns; i++)
 	{
-		StagedColumn *column = &source->columns[i];
+		StagedColumn *column = &target->columns[i];
 
 		nulls[column->staged - 1] = !slot || slot->tts_isnull[column->attno - 1];
 		if (!nulls[column->staged - 1])
@@ -219,7 +220,7 @@ form_row(CaptureSource *source, ChangeType type, TupleTableSlot *slot, int64 seq
 	nulls[metadata->partition - 1] = false;
 
 	old = MemoryContextSwitchTo(staged_rows_memory());
-	tuple = heap_form_tuple(source->desc, values, nulls);
+	tuple = heap_form_tuple(target->desc, values, nulls);
 	MemoryContextSwitchTo(old);
 	return tuple;
 }
@@ -255,19 +256,19 @@ change_number(PG_FUNCTION_ARGS)
 
 /* Stages one image of a change, or none. */
 static void
-stage_image(CaptureSource *source, const RowChange *change, ChangeType type, TupleTableSlot *slot,
-			int place)
+stage_image(CaptureSource *source, CaptureTarget *target, const RowChange *change, ChangeType type,
+			TupleTableSlot *slot, int place)
 {
 	StagedRow	row = {0};
 
 	row.sequence = next_change_number();
-	row.tuple = form_row(source, type, slot, row.sequence);
+	row.tuple = form_row(source, target, type, slot, row.sequence);
 	row.cid = change->cid;
 	row.source = source->relid;
-	row.is_insert = type == CHANGE_INSERT;
+	row.type = type;
 	if (change->old)
 		row.replaced = change->old->tts_tid;
-	stage_row(source->rows, &row, place);
+	stage_row(target->rows, &row, place);
 }
 
 /* Are two rows the same, byte by byte?  False if it takes a closer look. */
@@ -302,12 +303,14 @@ same_value(const StagedColumn *column, TupleTableSlot *old, TupleTableSlot *new)
 static void
 compare_images(CaptureSource *source, const RowChange *change, bool *is_change, bool *has_preimage)
 {
+	CaptureTarget *target = &source->targets[source->ntargets - 1];
+
 	*is_change = *has_preimage = false;
 	if (same_tuples(change))
 		return;
-	for (int i = 0; i < source->ncolumns; i++)
+	for (int i = 0; i < target->ncolumns; i++)
 	{
-		StagedColumn *column = &source->columns[i];
+		StagedColumn *column = &target->columns[i];
 
 		if (*is_change && !column->is_key)
 			continue;
@@ -321,12 +324,27 @@ compare_images(CaptureSource *source, const RowChange *change, bool *is_change, 
 	}
 }
 
+/* Stages the images of a change for a target. */
+static void
+stage_change(CaptureSource *source, CaptureTarget *target, const RowChange *change, bool has_old)
+{
+	Places		places = places_of(target->rows, source->relid, change);
+
+	if (has_old)
+		stage_image(source, target, change, change->new ? CHANGE_UPDATE_PREIMAGE : CHANGE_DELETE,
+					change->old, places.old);
+	if (change->new)
+		stage_image(source, target, change, change->old ? CHANGE_UPDATE_POSTIMAGE : CHANGE_INSERT,
+					change->new, places.new + (has_old ? 1 : 0));
+	if (places.is_lost || has_too_many(target->rows))
+		stage_image(source, target, change, CHANGE_TRUNCATE, NULL, target->rows->n);
+}
+
 static void
 capture_row(CaptureSource *source, TriggerData *trigdata)
 {
 	RowChange	change = row_change(trigdata);
 	bool		has_old = change.old != NULL;
-	Places		places;
 
 	if (change.old)
 		slot_getsomeattrs(change.old, source->last_attno);
@@ -341,15 +359,8 @@ capture_row(CaptureSource *source, TriggerData *trigdata)
 			return;
 	}
 
-	places = places_of(source->rows, source->relid, &change);
-	if (has_old)
-		stage_image(source, &change, change.new ? CHANGE_UPDATE_PREIMAGE : CHANGE_DELETE,
-					change.old, places.old);
-	if (change.new)
-		stage_image(source, &change, change.old ? CHANGE_UPDATE_POSTIMAGE : CHANGE_INSERT,
-					change.new, places.new + (has_old ? 1 : 0));
-	if (places.is_lost)
-		stage_image(source, &change, CHANGE_TRUNCATE, NULL, source->rows->n);
+	for (int i = 0; i < source->ntargets; i++)
+		stage_change(source, &source->targets[i], &change, has_old);
 }
 
 static void
@@ -357,9 +368,10 @@ capture_truncate(CaptureSource *source)
 {
 	RowChange	change = {.cid = GetCurrentCommandId(false)};
 
-	stage_image(source, &change,
-				source->relid == source->root ? CHANGE_TRUNCATE : CHANGE_TRUNCATE_PARTITION,
-				NULL, source->rows->n);
+	for (int i = 0; i < source->ntargets; i++)
+		stage_image(source, &source->targets[i], &change,
+					source->relid == source->root ? CHANGE_TRUNCATE : CHANGE_TRUNCATE_PARTITION,
+					NULL, source->targets[i].rows->n);
 }
 
 /*

@@ -1,6 +1,7 @@
 /*
  * capture_buffer.c
- *	  Staged rows of the current transaction that are not written yet.
+ *	  Staged rows of the current transaction that are not written yet, and its
+ *	  own changes that are not applied yet.
  *
  * Rows are written many at a time, which costs a fraction of writing each; at
  * the latest before the transaction commits or is prepared, so that a change
@@ -14,6 +15,11 @@
  * committed into the one that they were made in; if it aborts they count as not
  * written again.  No id needs to be changed at a commit: who aborts undoes
  * everything with its own id or a greater one.
+ *
+ * Own changes stay until the transaction ends, or until somebody wants to see
+ * them applied; then they are treated as rows that are written.  Should they
+ * take too much memory they are forgotten for a note that their source must be
+ * looked at as a whole.
  */
 #include "postgres.h"
 
@@ -23,12 +29,15 @@
 #include "access/xact.h"
 #include "access/xloginsert.h"
 #include "catalog/pg_control.h"
+#include "commands/trigger.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/tuplestore.h"
 
 #include "publish/capture.h"
 #include "compat.h"
@@ -41,6 +50,9 @@ PG_FUNCTION_INFO_V1(flush_captured);
 
 /* Within a trigger of a trigger it takes so many times as much: see write_rows_if_full. */
 #define NESTED_FACTOR 10
+
+/* More memory than this is not spent on own changes of a source. */
+#define OWN_BYTES (64 * 1024 * 1024)
 
 /* So many are handed to the table at a time. */
 #define WRITTEN_AT_ONCE 100
@@ -65,6 +77,7 @@ typedef struct CaptureBuffer
 	int			full_rows;		/* as many are to be written */
 	Size		full_bytes;
 	int			kept;			/* rows that are written, but may have to be written again */
+	int			own_rows;		/* own changes that are not applied */
 	bool		is_closing;		/* the transaction is about to end: nothing may stay */
 } CaptureBuffer;
 
@@ -79,9 +92,9 @@ start_buffer(void)
 	buffer.full_bytes = FULL_BYTES;
 }
 
-/* The list of the partition that changes of a source go to. */
+/* The list of what changes go to. */
 StagedRows *
-staged_rows(CaptureSource *source)
+staged_rows(const CaptureTarget *target)
 {
 	StagedRows *list;
 	MemoryContext old;
@@ -92,14 +105,16 @@ staged_rows(CaptureSource *source)
 	foreach(lc, buffer.lists)
 	{
 		list = lfirst(lc);
-		if (list->relid == source->partition && equalTupleDescs(list->desc, source->desc))
+		if (list->relid == target->relid && list->is_own == target->is_own &&
+			equalTupleDescs(list->desc, target->desc))
 			return list;
 	}
 	old = MemoryContextSwitchTo(buffer.cxt);
 	list = palloc0(sizeof(StagedRows));
-	list->relid = source->partition;
-	list->desc = CreateTupleDescCopy(source->desc);
-	list->sequence_attno = source->metadata.sequence;
+	list->relid = target->relid;
+	list->is_own = target->is_own;
+	list->desc = CreateTupleDescCopy(target->desc);
+	list->sequence_attno = target->metadata.sequence;
 	list->size = 16;
 	list->rows = palloc(list->size * sizeof(StagedRow));
 	buffer.lists = lappend(buffer.lists, list);
@@ -127,6 +142,48 @@ set_sequence(StagedRows *list, StagedRow *row, int64 sequence)
 	heap_freetuple(row->tuple);
 	row->tuple = tuple;
 	row->sequence = sequence;
+}
+
+/* Counts a row as to be written or applied, or with sign -1 as no longer so. */
+static void
+count_row(StagedRows *list, const StagedRow *row, int sign)
+{
+	Size		bytes = row->tuple->t_len + sizeof(StagedRow);
+
+	if (list->is_own)
+	{
+		buffer.own_rows += sign;
+		list->own_bytes += sign * (int64) bytes;
+	}
+	else
+	{
+		buffer.rows += sign;
+		buffer.bytes += sign * (int64) bytes;
+	}
+}
+
+/*
+ * Forgets all rows of a list but the last, a row without image that takes their
+ * place: it lasts as long as any of them.
+ */
+static void
+collapse(StagedRows *list)
+{
+	StagedRow  *last = &list->rows[list->n - 1];
+
+	for (int i = 0; i < list->n - 1; i++)
+	{
+		StagedRow  *row = &list->rows[i];
+
+		if (row->written_in == InvalidSubTransactionId)
+			count_row(list, row, -1);
+		else
+			buffer.kept--;
+		heap_freetuple(row->tuple);
+	}
+	last->made_in = list->rows[0].made_in;
+	list->rows[0] = *last;
+	list->n = 1;
 }
 
 /*
@@ -157,10 +214,18 @@ stage_row(StagedRows *list, const StagedRow *row, int position)
 	if (position < list->n - 1)
 		set_sequence(list, &list->rows[list->n - 1], sequence);
 
-	if (row->is_insert)
+	if (row->type == CHANGE_INSERT)
 		list->last_insert = Max(list->last_insert, row->cid);
-	buffer.rows++;
-	buffer.bytes += row->tuple->t_len + sizeof(StagedRow);
+	count_row(list, row, 1);
+	if (row->type == CHANGE_TRUNCATE && list->is_own)
+		collapse(list);
+}
+
+/* Do own changes take more memory than they should? */
+bool
+has_too_many(const StagedRows *list)
+{
+	return list->is_own && list->own_bytes > OWN_BYTES;
 }
 
 /*
@@ -245,11 +310,10 @@ write_slots(Relation rel, TupleTableSlot **slots, int n)
 static void
 mark_written(StagedRows *list, StagedRow *row, SubTransactionId current)
 {
-	buffer.rows--;
-	buffer.bytes -= row->tuple->t_len + sizeof(StagedRow);
+	count_row(list, row, -1);
 	row->written_in = current;
 	list->written = Max(list->written, row->cid);
-	if (row->is_insert)
+	if (row->type == CHANGE_INSERT)
 		list->written_insert = Max(list->written_insert, row->cid);
 	if (row->made_in >= current)
 		row->tuple = NULL;
@@ -335,7 +399,12 @@ write_rows(void)
 											   ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(buffer.scratch);
 	foreach(lc, buffer.lists)
-		write_list(lfirst(lc));
+	{
+		StagedRows *list = lfirst(lc);
+
+		if (!list->is_own)
+			write_list(list);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(buffer.scratch);
 	Assert(buffer.rows == 0);
@@ -350,6 +419,8 @@ write_rows(void)
 void
 write_rows_if_full(void)
 {
+	if (buffer.is_closing)
+		apply_own_changes();
 	if (buffer.rows < buffer.full_rows && buffer.bytes < buffer.full_bytes && !buffer.is_closing)
 		return;
 	if (!buffer.is_closing &&
@@ -360,10 +431,75 @@ write_rows_if_full(void)
 	write_rows();
 }
 
-/* Writes what this backend has buffered, so that a snapshot taken next sees it. */
+/* Are there own changes that are not applied? */
+bool
+has_own_changes(void)
+{
+	return buffer.own_rows > 0;
+}
+
+/* Takes what is not applied of a list, if there is any. */
+static OwnChanges *
+take_list(StagedRows *list)
+{
+	SubTransactionId current = GetCurrentSubTransactionId();
+	OwnChanges *changes = NULL;
+
+	for (int i = 0; i < list->n; i++)
+	{
+		StagedRow  *row = &list->rows[i];
+		HeapTuple	tuple = row->tuple;
+
+		if (row->written_in != InvalidSubTransactionId)
+			continue;
+		if (!changes)
+		{
+			changes = palloc0(sizeof(OwnChanges));
+			changes->source = list->relid;
+			changes->desc = list->desc;
+			changes->rows = tuplestore_begin_heap(false, false, work_mem);
+		}
+		tuplestore_puttuple(changes->rows, tuple);
+		changes->n++;
+		changes->types |= 1 << row->type;
+		mark_written(list, row, current);
+		if (!row->tuple)
+			heap_freetuple(tuple);
+	}
+	forget_written(list);
+	return changes;
+}
+
+/*
+ * The own changes that are not applied, which count as such from now on: a list
+ * of OwnChanges in the current memory context.
+ */
+List *
+take_own_changes(void)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (buffer.own_rows == 0)
+		return NIL;
+	foreach(lc, buffer.lists)
+	{
+		StagedRows *list = lfirst(lc);
+		OwnChanges *changes = list->is_own ? take_list(list) : NULL;
+
+		if (changes)
+			result = lappend(result, changes);
+	}
+	Assert(buffer.own_rows == 0);
+	return result;
+}
+
+/* Writes and applies what this backend has buffered, so that a snapshot taken next sees it. */
 void
 flush_captured_changes(void)
 {
+	if (apply_own_changes())
+		CommandCounterIncrement();
 	if (!buffer.cxt || buffer.rows == 0)
 		return;
 	write_rows();
@@ -386,19 +522,18 @@ count_rows(void)
 	buffer.rows = 0;
 	buffer.bytes = 0;
 	buffer.kept = 0;
+	buffer.own_rows = 0;
 	foreach(lc, buffer.lists)
 	{
 		StagedRows *list = lfirst(lc);
 
+		list->own_bytes = 0;
 		for (int i = 0; i < list->n; i++)
 		{
 			if (list->rows[i].written_in != InvalidSubTransactionId)
 				buffer.kept++;
 			else
-			{
-				buffer.rows++;
-				buffer.bytes += list->rows[i].tuple->t_len + sizeof(StagedRow);
-			}
+				count_row(list, &list->rows[i], 1);
 		}
 	}
 }
@@ -480,9 +615,11 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId subid, SubTransaction
 }
 
 /*
- * Before a transaction commits or is prepared everything is written; should
- * another extension then change a source, that is written at once.  Its memory
- * goes with the transaction.  Parallel workers change nothing.
+ * Before a transaction commits or is prepared everything is applied and
+ * written; should another extension then change a source, that is done at once.
+ * What is applied may fire triggers, deferred ones too if the transaction has
+ * set them so, and these have more changes to be applied.  The memory of the
+ * buffer goes with the transaction.  Parallel workers change nothing.
  */
 static void
 at_transaction_end(XactEvent event, void *arg)
@@ -491,6 +628,8 @@ at_transaction_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			while (apply_own_changes())
+				AfterTriggerFireDeferred();
 			if (buffer.cxt)
 				write_rows();
 			buffer.is_closing = true;
@@ -498,7 +637,7 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
-			Assert(event == XACT_EVENT_ABORT || buffer.rows == 0);
+			Assert(event == XACT_EVENT_ABORT || buffer.rows + buffer.own_rows == 0);
 			memset(&buffer, 0, sizeof(buffer));
 			capture_epoch++;
 			break;

@@ -45,6 +45,8 @@ typedef struct StagingRow
 	Oid			staging;
 	Oid			partition;
 	int16		partition_number;
+	bool		is_written;
+	bool		is_applied;
 	ArrayType  *key_columns;	/* or NULL */
 } StagingRow;
 
@@ -107,6 +109,8 @@ read_staging_row(Oid root, StagingRow *row)
 	row->staging = DatumGetObjectId(values[Anum_staging_relation - 1]);
 	row->partition = DatumGetObjectId(values[Anum_staging_current_relation - 1]);
 	row->partition_number = DatumGetInt16(values[Anum_staging_current_partition - 1]);
+	row->is_written = DatumGetBool(values[Anum_staging_is_written - 1]);
+	row->is_applied = DatumGetBool(values[Anum_staging_is_applied - 1]);
 	row->key_columns = nulls[Anum_staging_key_columns - 1] ? NULL :
 		DatumGetArrayTypeP(values[Anum_staging_key_columns - 1]);
 	return true;
@@ -274,14 +278,14 @@ has_name(ArrayType *names, const char *name)
 
 /* Works out which column of the source goes where. */
 static void
-match_columns(CaptureSource *source, TupleDesc desc, ArrayType *key_columns)
+match_columns(CaptureSource *source, CaptureTarget *target, TupleDesc desc, ArrayType *key_columns)
 {
-	for (int i = 0; i < source->desc->natts; i++)
+	for (int i = 0; i < target->desc->natts; i++)
 	{
-		Form_pg_attribute staged = TupleDescAttr(source->desc, i);
-		StagedColumn *column = &source->columns[source->ncolumns];
+		Form_pg_attribute staged = TupleDescAttr(target->desc, i);
+		StagedColumn *column = &target->columns[target->ncolumns];
 
-		if (staged->attisdropped || is_metadata(&source->metadata, i + 1))
+		if (staged->attisdropped || is_metadata(&target->metadata, i + 1))
 			continue;
 		column->attno = matching_column(desc, staged);
 		if (column->attno == 0)
@@ -291,7 +295,7 @@ match_columns(CaptureSource *source, TupleDesc desc, ArrayType *key_columns)
 		column->typbyval = staged->attbyval;
 		column->is_key = key_columns && has_name(key_columns, NameStr(staged->attname));
 		source->last_attno = Max(source->last_attno, column->attno);
-		source->ncolumns++;
+		target->ncolumns++;
 	}
 }
 
@@ -302,36 +306,107 @@ change_sequence(void)
 	return get_relname_relid("change_number", get_namespace_oid("featurestore", false));
 }
 
+/* Adds a target whose rows look like desc, to the entry of rel. */
+static void
+add_target(CaptureSource *source, Relation rel, Oid relid, bool is_own, TupleDesc desc,
+		   ArrayType *key_columns)
+{
+	CaptureTarget *target = &source->targets[source->ntargets];
+	MemoryContext old = MemoryContextSwitchTo(source->cxt);
+
+	target->is_own = is_own;
+	target->relid = relid;
+	target->desc = CreateTupleDescCopy(desc);
+	target->columns = palloc0(desc->natts * sizeof(StagedColumn));
+	target->values = palloc0(desc->natts * sizeof(Datum));
+	target->nulls = palloc(desc->natts * sizeof(bool));
+	memset(target->nulls, true, desc->natts * sizeof(bool));
+	MemoryContextSwitchTo(old);
+	find_metadata(target->desc, &target->metadata, relid);
+	match_columns(source, target, RelationGetDescr(rel), key_columns);
+	source->ntargets++;
+}
+
+/* What own changes of a source look like: its columns, without virtual ones, and those of a staging table. */
+static TupleDesc
+own_changes_desc(Relation root)
+{
+	static const struct
+	{
+		const char *name;
+		Oid			type;
+	}			metadata[] = {
+		{"_change_type", TEXTOID}, {"_commit_version", INT8OID},
+		{"_commit_timestamp", TIMESTAMPTZOID}, {"_sequence", INT8OID}, {"_xid", XID8OID},
+		{"_partition", INT2OID}
+	};
+	TupleDesc	source = RelationGetDescr(root);
+	TupleDesc	desc;
+	int			n = 0;
+
+	for (int i = 0; i < source->natts; i++)
+		n += !TupleDescAttr(source, i)->attisdropped && !AttributeIsVirtual(TupleDescAttr(source, i));
+	desc = CreateTemplateTupleDesc(n + lengthof(metadata));
+	n = 0;
+	for (int i = 0; i < source->natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(source, i);
+
+		if (attr->attisdropped || AttributeIsVirtual(attr))
+			continue;
+		TupleDescInitEntry(desc, ++n, NameStr(attr->attname), attr->atttypid, attr->atttypmod, 0);
+		TupleDescInitEntryCollation(desc, n, attr->attcollation);
+	}
+	for (int i = 0; i < lengthof(metadata); i++)
+		TupleDescInitEntry(desc, ++n, metadata[i].name, metadata[i].type, -1, 0);
+	return desc;
+}
+
 /* Fills an entry for a table that is captured. */
 static void
 describe_source(CaptureSource *source, Relation rel, const StagingRow *row)
 {
-	Relation	partition;
 	MemoryContext old;
 
 	check_owners(row->root, row->staging);
-	partition = open_partition(row->staging, row->partition);
 	source->cxt = AllocSetContextCreate(CacheMemoryContext, "featurestore captured source",
 										ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(source->cxt);
-	source->desc = CreateTupleDescCopy(RelationGetDescr(partition));
-	source->columns = palloc0(source->desc->natts * sizeof(StagedColumn));
-	source->values = palloc0(source->desc->natts * sizeof(Datum));
-	source->nulls = palloc(source->desc->natts * sizeof(bool));
-	memset(source->nulls, true, source->desc->natts * sizeof(bool));
 	for (int i = 0; i < CHANGE_TYPES; i++)
 		source->change_names[i] = CStringGetTextDatum(change_names[i]);
 	MemoryContextSwitchTo(old);
-	relation_close(partition, NoLock);
 
 	source->root = row->root;
 	source->staging = row->staging;
 	source->partition = row->partition;
 	source->partition_number = row->partition_number;
-	find_metadata(source->desc, &source->metadata, row->partition);
 	source->always_preimage = row->key_columns == NULL;
-	match_columns(source, RelationGetDescr(rel), row->key_columns);
-	source->is_captured = true;
+	if (row->is_written)
+	{
+		Relation	partition = open_partition(row->staging, row->partition);
+
+		add_target(source, rel, row->partition, false, RelationGetDescr(partition),
+				   row->key_columns);
+		relation_close(partition, NoLock);
+	}
+	if (row->is_applied)
+	{
+		Relation	root = relation_open(row->root, AccessShareLock);
+
+		add_target(source, rel, row->root, true, own_changes_desc(root), row->key_columns);
+		relation_close(root, NoLock);
+	}
+	source->is_written = row->is_written;
+	source->is_captured = source->ntargets > 0;
+}
+
+/* Finds the places of the rows of a source in the buffer of this transaction. */
+static void
+find_rows(CaptureSource *source)
+{
+	source->epoch = capture_epoch;
+	for (int i = 0; i < source->ntargets; i++)
+		source->targets[i].rows = staged_rows(&source->targets[i]);
 }
 
 /* Reads an entry anew.  An error leaves it invalid. */
@@ -352,8 +427,7 @@ read_source(CaptureSource *source, Relation rel)
 	{
 		before = invalidations;
 		describe_source(source, rel, &row);
-		source->epoch = capture_epoch;
-		source->rows = staged_rows(source);
+		find_rows(source);
 	}
 	/* what an invalidation meanwhile was about may be known, or not */
 	source->is_valid = before == invalidations;
@@ -378,14 +452,12 @@ capture_source(Relation rel)
 	if (source->is_valid && source->is_captured && source->epoch != capture_epoch)
 	{
 		/* the first lock brings the news that the partition is another */
-		LockRelationOid(source->staging, RowExclusiveLock);
-		if (source->is_valid)
+		if (source->is_written)
+			LockRelationOid(source->staging, RowExclusiveLock);
+		if (source->is_written && source->is_valid)
 			LockRelationOid(source->partition, RowExclusiveLock);
 		if (source->is_valid)
-		{
-			source->epoch = capture_epoch;
-			source->rows = staged_rows(source);
-		}
+			find_rows(source);
 	}
 	if (!source->is_valid)
 		read_source(source, rel);

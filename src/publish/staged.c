@@ -11,6 +11,7 @@
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 #include "utils/xid8.h"
 
 #include "catalog/pending.h"
@@ -20,6 +21,7 @@
 PG_FUNCTION_INFO_V1(is_after_position);
 PG_FUNCTION_INFO_V1(change_kind);
 PG_FUNCTION_INFO_V1(note_change);
+PG_FUNCTION_INFO_V1(note_due);
 PG_FUNCTION_INFO_V1(values_differ);
 
 ChangeTally change_tally;
@@ -95,6 +97,18 @@ note_change(PG_FUNCTION_ARGS)
 	change_tally.rows++;
 	change_tally.kinds |= kind;
 	PG_RETURN_INT32(kind);
+}
+
+/* _note_due(at timestamptz, horizon timestamptz) RETURNS boolean: false for a time that is none, too */
+Datum
+note_due(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_ARGISNULL(0) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(0);
+	bool		is_due = !TIMESTAMP_NOT_FINITE(at) && !PG_ARGISNULL(1) && at <= PG_GETARG_TIMESTAMPTZ(1);
+
+	if (!is_due && !TIMESTAMP_NOT_FINITE(at))
+		change_tally.later++;
+	PG_RETURN_BOOL(is_due);
 }
 
 /* How the values of a type are stored. */

@@ -40,6 +40,9 @@ PG_FUNCTION_INFO_V1(merge_together);
 
 int			fill_chunk = 100000;
 
+/* Merges see all that is committed, and not what the transaction sees. */
+static bool sees_latest = false;
+
 /* What is asked of a publication. */
 typedef struct Request
 {
@@ -135,16 +138,36 @@ run_step(Request *request)
 	Datum		values[] = {
 		ObjectIdGetDatum(request->relation), CStringGetTextDatum(request->what), request->keys
 	};
-	Oid			owner = lock_owned_relation(request->relation, ShareRowExclusiveLock);
+	Oid			owner = check_owner(request->relation);
 	bool		isnull;
 	bool		is_done;
 
+	execute_as(owner, "SELECT featurestore._lock_sources($1)", 1, types, values, NULL);
+	owner = lock_owned_relation(request->relation, ShareRowExclusiveLock);
 	execute_as(owner, "SELECT (featurestore._run($1, $2, $3) OPERATOR(pg_catalog.->>) 'is_done')::pg_catalog.bool",
 			   3, types, values, request->has_keys ? NULL : "  n");
 	is_done = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	rotate_stagings(request->relation);
 
 	return is_done;
+}
+
+void
+merge_own_table(Oid relation, Oid owner)
+{
+	Oid			types[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(relation)};
+
+	sees_latest = true;
+	PG_TRY();
+	{
+		execute_as(owner, "SELECT featurestore._run($1, 'MERGE', NULL)", 1, types, values, NULL);
+	}
+	PG_FINALLY();
+	{
+		sees_latest = false;
+	}
+	PG_END_TRY();
 }
 
 /* Notes that a step failed. */
@@ -440,8 +463,8 @@ merge_together(PG_FUNCTION_ARGS)
 
 	deconstruct_array(statements, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &n);
 	results = palloc(sizeof(Datum) * Max(n, 1));
-	snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() :
-								GetLatestSnapshot());
+	snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() && !sees_latest ?
+								GetTransactionSnapshot() : GetLatestSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (int i = 0; i < n; i++)

@@ -21,4 +21,10 @@ extern bool try_sync_step(Oid relation, bool *is_done);
 /* Records that a step failed. */
 extern void record_failure(Oid relation, TimestampTz started, ErrorData *error);
 
+/*
+ * Makes an online table, locked and of this owner, equal to its sources as they
+ * are by now, whatever the isolation level of the transaction.
+ */
+extern void merge_own_table(Oid relation, Oid owner);
+
 #endif							/* FEATURESTORE_SYNC_H */
