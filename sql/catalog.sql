@@ -112,8 +112,8 @@ CREATE TABLE featurestore.staging (
 	current_partition smallint NOT NULL,
 	current_relation regclass NOT NULL,
 	system_identifier bigint NOT NULL,
-	is_written boolean NOT NULL DEFAULT true,
-	is_applied boolean NOT NULL DEFAULT false
+	is_written boolean,
+	is_applied boolean
 );
 COMMENT ON TABLE featurestore.staging IS 'tables of changes that are to be applied';
 COMMENT ON COLUMN featurestore.staging.relation IS 'the staging table';
@@ -123,8 +123,8 @@ COMMENT ON COLUMN featurestore.staging.key_columns IS 'an update is staged with 
 COMMENT ON COLUMN featurestore.staging.current_partition IS 'value of _partition for new rows';
 COMMENT ON COLUMN featurestore.staging.current_relation IS 'the partition that new rows go to';
 COMMENT ON COLUMN featurestore.staging.system_identifier IS 'cluster that its rows belong to';
-COMMENT ON COLUMN featurestore.staging.is_written IS 'whether changes are written to it: not if all publications of the source are SYNCHRONOUS';
-COMMENT ON COLUMN featurestore.staging.is_applied IS 'whether transactions apply their changes of the source themselves, to SYNCHRONOUS publications';
+COMMENT ON COLUMN featurestore.staging.is_written IS 'false if no changes are written to it, since all publications of the source are SYNCHRONOUS';
+COMMENT ON COLUMN featurestore.staging.is_applied IS 'true if transactions apply their changes of the source themselves, to SYNCHRONOUS publications';
 
 /*
  * What publishing keeps beside the online tables: keys to look at again at a

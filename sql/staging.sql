@@ -252,8 +252,6 @@ BEGIN
 	END LOOP;
 	result.current_partition := 0;
 	result.current_relation := partition;
-	result.is_written := true;
-	result.is_applied := false;
 	PERFORM featurestore._give_staging(result.relation, class.relowner);
 	RETURN result;
 END
@@ -444,7 +442,7 @@ CREATE FUNCTION featurestore._is_captured(staging featurestore.staging, key_colu
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 SELECT staging.relation IS NOT NULL AND featurestore._fits(staging)
-	AND CASE publish_mode WHEN 'SYNCHRONOUS' THEN staging.is_applied ELSE staging.is_written END
+	AND CASE publish_mode WHEN 'SYNCHRONOUS' THEN staging.is_applied IS TRUE ELSE staging.is_written IS NOT FALSE END
 	AND (staging.key_columns IS NULL OR (key_columns <@ staging.key_columns AND key_columns IS NOT NULL))
 	AND NOT EXISTS (SELECT FROM featurestore._capture_triggers(staging.captured_source)
 					WHERE row_fires IS NOT TRUE OR truncate_fires IS NOT TRUE)
@@ -528,8 +526,8 @@ BEGIN
 			SELECT DISTINCT name COLLATE "C" FROM unnest(old.key_columns || key_columns) AS name
 			WHERE name IN (SELECT attname::text FROM featurestore._staged_columns(source, true)) ORDER BY 1) END;
 	END IF;
-	staging.is_written := coalesce(old.is_written, false) OR publish_mode <> 'SYNCHRONOUS';
-	staging.is_applied := coalesce(old.is_applied, false) OR publish_mode = 'SYNCHRONOUS';
+	staging.is_written := publish_mode <> 'SYNCHRONOUS' OR (old.relation IS NOT NULL AND old.is_written IS NOT FALSE);
+	staging.is_applied := publish_mode = 'SYNCHRONOUS' OR old.is_applied IS TRUE;
 	PERFORM featurestore._store_staging(staging);
 	PERFORM featurestore._mend_triggers(source);
 	RETURN staging;
@@ -642,14 +640,14 @@ DECLARE
 	source regclass := staging.captured_source;
 BEGIN
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
-		OR (featurestore._needs_changes(source, false) >= staging.is_written AND featurestore._needs_changes(source, true) >= staging.is_applied)
+		OR (featurestore._needs_changes(source, false) >= (staging.is_written IS NOT FALSE) AND featurestore._needs_changes(source, true) >= (staging.is_applied IS TRUE))
 		OR NOT EXISTS (SELECT FROM pg_class WHERE oid = staging.relation AND pg_has_role(relowner, 'USAGE'))
 		OR NOT featurestore._try_lock(staging.relation, 'SHARE UPDATE EXCLUSIVE') OR NOT featurestore._try_discard(staging.relation) THEN
 		RETURN;
 	END IF;
 	staging := featurestore._captured_in(source);
-	staging.is_written := staging.is_written AND featurestore._needs_changes(source, false);
-	staging.is_applied := staging.is_applied AND featurestore._needs_changes(source, true);
+	staging.is_written := staging.is_written IS NOT FALSE AND featurestore._needs_changes(source, false);
+	staging.is_applied := staging.is_applied IS TRUE AND featurestore._needs_changes(source, true);
 	PERFORM featurestore._store_staging(staging);
 END
 $$;

@@ -109,8 +109,10 @@ read_staging_row(Oid root, StagingRow *row)
 	row->staging = DatumGetObjectId(values[Anum_staging_relation - 1]);
 	row->partition = DatumGetObjectId(values[Anum_staging_current_relation - 1]);
 	row->partition_number = DatumGetInt16(values[Anum_staging_current_partition - 1]);
-	row->is_written = DatumGetBool(values[Anum_staging_is_written - 1]);
-	row->is_applied = DatumGetBool(values[Anum_staging_is_applied - 1]);
+	row->is_written = nulls[Anum_staging_is_written - 1] ||
+		DatumGetBool(values[Anum_staging_is_written - 1]);
+	row->is_applied = !nulls[Anum_staging_is_applied - 1] &&
+		DatumGetBool(values[Anum_staging_is_applied - 1]);
 	row->key_columns = nulls[Anum_staging_key_columns - 1] ? NULL :
 		DatumGetArrayTypeP(values[Anum_staging_key_columns - 1]);
 	return true;
