@@ -225,10 +225,10 @@ $$;
 COMMENT ON FUNCTION featurestore._is_in_step(featurestore.publication) IS 'internal: whether writers keep a table in step';
 
 /*
- * Locks the sources of a SYNCHRONOUS publication against writers, unless they
- * keep it in step, or even if they do.  They are to be locked before the online
- * table, as writers lock them.  From then on nobody is on his way who would not
- * apply his changes.
+ * Locks the sources of a SYNCHRONOUS publication, before its online table, which
+ * is the order of writers.  Unless they keep it in step, or even if they do, it
+ * keeps them out: from then on nobody is on his way who would not apply his
+ * changes.  Otherwise they are only kept from being altered.
  */
 CREATE FUNCTION featurestore._lock_sources(online_table regclass, even_if_in_step boolean DEFAULT false) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -236,13 +236,15 @@ CREATE FUNCTION featurestore._lock_sources(online_table regclass, even_if_in_ste
 DECLARE
 	publication featurestore.publication;
 	source regclass;
+	mode text;
 BEGIN
 	SELECT * INTO publication FROM featurestore.publication p WHERE p.relation = online_table AND p.publish_mode = 'SYNCHRONOUS';
-	IF NOT FOUND OR (NOT even_if_in_step AND featurestore._is_in_step(publication)) THEN
+	IF NOT FOUND THEN
 		RETURN;
 	END IF;
+	mode := CASE WHEN even_if_in_step OR NOT featurestore._is_in_step(publication) THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS SHARE' END;
 	FOR source IN SELECT c.oid FROM pg_class c WHERE c.oid IN (SELECT featurestore._captured_sources(online_table)) ORDER BY c.oid LOOP
-		EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', source);
+		EXECUTE format('LOCK TABLE %s IN %s MODE', source, mode);
 	END LOOP;
 END
 $$;

@@ -65,7 +65,7 @@ _PG_init(void)
 	/* before the buffer, whose callback is then called first */
 	wake_init();
 	capture_source_init();
-	capture_buffer_init();
 	synchronous_init();
+	capture_buffer_init();
 	launcher_init();
 }

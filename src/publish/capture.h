@@ -155,5 +155,6 @@ typedef struct OwnChanges
 
 extern bool apply_own_changes(void);
 extern void synchronous_init(void);
+extern void synchronous_invalidate(Oid relid);
 
 #endif							/* FEATURESTORE_CAPTURE_H */

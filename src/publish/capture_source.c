@@ -67,6 +67,7 @@ invalidate_relation(Datum arg, Oid relid)
 	CaptureSource *source;
 
 	invalidations++;
+	synchronous_invalidate(relid);
 	hash_seq_init(&status, sources);
 	while ((source = hash_seq_search(&status)) != NULL)
 	{

@@ -107,7 +107,7 @@ hold_keys(PG_FUNCTION_ARGS)
 					 2, types, values, &isnull);
 	execute_as_owner(table,
 					 "INSERT INTO featurestore.held_change AS held (relation, system_identifier, key, due) "
-					 "SELECT $1, $4, r.key, pg_catalog.min(r.due) FROM pg_catalog.jsonb_to_recordset($3) AS r(key pg_catalog.jsonb, due pg_catalog.timestamptz) GROUP BY r.key "
+					 "SELECT $1, $4, r.key, pg_catalog.min(r.due) FROM pg_catalog.jsonb_to_recordset($3) AS r(key pg_catalog.jsonb, due pg_catalog.timestamptz) GROUP BY r.key ORDER BY r.key "
 					 "ON CONFLICT (relation, key) DO UPDATE SET due = LEAST(held.due, excluded.due), system_identifier = excluded.system_identifier",
 					 4, types, values, &isnull);
 	table_close(table, NoLock);

@@ -25,10 +25,8 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -111,8 +109,9 @@ static uint64 generation = 1;
 
 static bool is_applying = false;
 
-static void
-invalidate(Datum arg, Oid relid)
+/* Called when something about a relation, or all, may have changed. */
+void
+synchronous_invalidate(Oid relid)
 {
 	if (!OidIsValid(relid) || hash_search(watched, &relid, HASH_FIND, NULL))
 		generation++;
@@ -126,16 +125,13 @@ make_table(const char *name, Size entrysize)
 	return hash_create(name, 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* Makes the caches and registers their callback, once a backend. */
+/* Makes the caches, once a backend; what knows of captured sources tells of changes. */
 void
 synchronous_init(void)
 {
-	if (!CacheMemoryContext)
-		CreateCacheMemoryContext();
 	tables = make_table("featurestore synchronous tables", sizeof(SynchronousTable));
 	sources = make_table("featurestore synchronous sources", sizeof(SynchronousSource));
 	watched = make_table("featurestore watched relations", sizeof(Oid));
-	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
 }
 
 static void
@@ -536,7 +532,7 @@ lock_rows(Application *application, SourcePart **parts, int nparts)
 
 /* Applies changes that only add.  False if the changes must be looked at more closely. */
 static bool
-put_changes(Application *application, SourcePart *part, OwnChanges *changes)
+put_changes(Application *application, SourcePart *part)
 {
 	uint64		n;
 
@@ -549,9 +545,9 @@ put_changes(Application *application, SourcePart *part, OwnChanges *changes)
 	return true;
 }
 
-/* Can the changes of a source be put, that is, do they only add? */
+/* Do the changes of a source only add, and can they be put? */
 static bool
-can_put(SynchronousTable *table, SourcePart *part, OwnChanges *changes)
+can_put(SourcePart *part, OwnChanges *changes)
 {
 	if (changes->types & ~ADDS)
 		return false;
@@ -559,21 +555,24 @@ can_put(SynchronousTable *table, SourcePart *part, OwnChanges *changes)
 	return changes->n == 1 || part->later.sql;
 }
 
-/* Applies the changes of the parts of a table that have some. */
+/*
+ * Applies the changes of the parts of a table that have some.  Those of one
+ * source that only add lock their rows in order as they write them.
+ */
 static void
 apply_parts(Application *application, SourcePart **parts, OwnChanges **changes, int nparts)
 {
 	SynchronousTable *table = application->table;
-	bool		may_remove = false;
 
-	for (int i = 0; i < nparts; i++)
-		may_remove |= (changes[i]->types & ~ADDS) != 0;
-	if (table->lock && (may_remove || nparts > 1))
+	if (nparts == 1 && can_put(parts[0], changes[0]) && put_changes(application, parts[0]))
+		return;
+	if (table->lock)
 		lock_rows(application, parts, nparts);
 	for (int i = 0; i < nparts; i++)
 	{
-		if (!can_put(table, parts[i], changes[i]) ||
-			!put_changes(application, parts[i], changes[i]))
+		if (nparts > 1 && can_put(parts[i], changes[i]))
+			put_changes(application, parts[i]);
+		else
 			run_reporting(application, &parts[i]->apply, NULL);
 	}
 	if (application->rebuild)
