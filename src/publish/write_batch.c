@@ -29,6 +29,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/definition.h"
+#include "catalog/plans.h"
 #include "catalog/spec.h"
 #include "publish/batch.h"
 #include "publish/write_batch.h"
@@ -125,13 +126,9 @@ check_batch_id(const char *batch_id)
 
 /* Runs a statement about (relation, batch_id, digest, rows), which is planned once a session. */
 static uint64
-execute_kept(const char *sql, int nargs, const Oid *types, Datum *values)
+execute_about_batch(const char *sql, int nargs, const Oid *types, Datum *values)
 {
-	SPIPlanPtr	plan = kept_plan(sql, nargs, types);
-	int			result = plan ? SPI_execute_plan(plan, values, NULL, false, 0) :
-		SPI_execute_with_args(sql, nargs, unconstify(Oid *, types), values, NULL, false, 0);
-
-	if (result < 0)
+	if (execute_kept(sql, nargs, types, values, NULL) < 0)
 		elog(ERROR, "could not access the names of batches");
 	return SPI_processed;
 }
@@ -148,9 +145,9 @@ note_batch(Datum *values)
 
 	for (;;)
 	{
-		if (execute_kept(insert_sql, 4, types, values) > 0)
+		if (execute_about_batch(insert_sql, 4, types, values) > 0)
 			return true;
-		if (execute_kept(find_sql, 4, types, values) == 0)
+		if (execute_about_batch(find_sql, 4, types, values) == 0)
 			continue;
 		if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
 			ereport(ERROR,
@@ -170,7 +167,7 @@ prune_batches(Datum relation)
 	static const Oid types[] = {REGCLASSOID, INT4OID};
 	Datum		values[] = {relation, Int32GetDatum(batch_retention)};
 
-	execute_kept(prune_sql, 2, types, values);
+	execute_about_batch(prune_sql, 2, types, values);
 }
 
 /* Is a batch new?  Then it is noted. */
