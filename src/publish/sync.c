@@ -18,14 +18,12 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "catalog/definition.h"
@@ -261,19 +259,15 @@ run_in_steps(Request *request, MemoryContext context)
 }
 
 bool
-try_sync_step(Oid relation, bool *is_done)
+sync_step(Oid relation)
 {
 	Request		request = {.relation = relation, .what = "SYNC"};
+	bool		is_done;
 
-	if (!ConditionalLockRelationOid(relation, ShareRowExclusiveLock) ||
-		!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
-		return false;
-	PushActiveSnapshot(GetTransactionSnapshot());
 	connect(false);
-	*is_done = run_step(&request);
+	is_done = run_step(&request);
 	SPI_finish();
-	PopActiveSnapshot();
-	return true;
+	return is_done;
 }
 
 void

@@ -11,12 +11,8 @@
 /* Setting: rows of a source that one step of a first fill goes through. */
 extern int	fill_chunk;
 
-/*
- * One step of a sync, in a transaction without a snapshot as yet.  False, having
- * done nothing, if the table is gone or locked by somebody else; is_done tells
- * whether no step is to follow.
- */
-extern bool try_sync_step(Oid relation, bool *is_done);
+/* Runs one step of a sync; gives whether all is done. */
+extern bool sync_step(Oid relation);
 
 /* Records that a step failed. */
 extern void record_failure(Oid relation, TimestampTz started, ErrorData *error);

@@ -23,12 +23,14 @@
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "catalog/pending.h"
@@ -69,6 +71,7 @@ typedef enum Outcome
 	STEP_DONE,
 	STEP_FOLLOWS,				/* more is to be done */
 	STEP_LOCKED,				/* somebody else has the table */
+	STEP_STALE,					/* the list is to be read first */
 	STEP_FAILED
 } Outcome;
 
@@ -303,9 +306,15 @@ run_step(Task *task, bool is_due)
 
 	if (!is_due && !has_changes(task))
 		return STEP_IDLE;
-	report_task(task);
-	if (!try_sync_step(task->relation, &is_done))
+	if (!ConditionalLockRelationOid(task->relation, ShareRowExclusiveLock))
 		return STEP_LOCKED;
+	/* with the lock, nobody pauses or drops it any more */
+	if (are_stale || !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(task->relation)))
+		return STEP_STALE;
+	report_task(task);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	is_done = sync_step(task->relation);
+	PopActiveSnapshot();
 	return is_done ? STEP_DONE : STEP_FOLLOWS;
 }
 
@@ -349,6 +358,10 @@ settle_task(Task *task, Outcome outcome)
 	{
 		case STEP_IDLE:
 			break;
+		case STEP_STALE:
+			task->has_news = true;
+			are_stale = true;
+			break;
 		case STEP_DONE:
 			/* the list says when it is due again */
 			task->due_at = DT_NOEND;
@@ -382,7 +395,7 @@ serve_task(Task *task)
 	task->has_news = false;
 	outcome = run_task(task, is_due);
 	settle_task(task, outcome);
-	return outcome != STEP_IDLE;
+	return outcome != STEP_IDLE && outcome != STEP_STALE;
 }
 
 /* Wakes the other workers, and starts those that are missing. */
@@ -415,7 +428,8 @@ ask_for_help(void)
 static TimestampTz
 next_time(void)
 {
-	TimestampTz next = TimestampTzPlusMilliseconds(read_at, poll_interval);
+	TimestampTz next = are_stale ? GetCurrentTimestamp() :
+		TimestampTzPlusMilliseconds(read_at, poll_interval);
 	ListCell   *lc;
 
 	foreach(lc, tasks)

@@ -34,9 +34,9 @@
 
 bool		autostart_worker = true;
 
-/* In ms: how long not to look again when none is found, and not to start one again. */
-#define LOOK_AGAIN 100
-#define START_AGAIN 1000
+/* In ms: how long not to look again when none is found, nor to start one again, and that after it was in vain. */
+#define LOOK_AGAIN 50
+#define START_AGAIN 100
 #define START_AGAIN_IN_VAIN 60000
 
 static KnownWorker known;

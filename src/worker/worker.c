@@ -244,6 +244,7 @@ sleep_until(TimestampTz next)
 					  PG_WAIT_EXTENSION) & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
+			AcceptInvalidationMessages();
 			look_at_tasks();
 			return;
 		}

@@ -341,7 +341,7 @@ SELECT featurestore.materialize_features('{}', 'users');
 SELECT featurestore.materialize_features(NULL, 'users');
 SELECT featurestore.materialize_features('{NULL}', 'users');
 SELECT featurestore.materialize_features('{week}', NULL);
-SELECT featurestore.materialize_features('{week}', 'users', publish_mode => 'CONTINUOUS');
+SELECT featurestore.materialize_features('{week}', 'users', publish_mode => 'HOURLY');
 SELECT featurestore.materialize_features('{week}', 'payments');
 SELECT featurestore.materialize_features('{week}', repeat('x', 60));
 SELECT featurestore.materialize_features('{week}', 'users', 'users_offline');
