@@ -70,7 +70,8 @@ connect(bool nonatomic)
  * Runs sql as another role, and with no other rights.  What it sets, the search
  * path for one, is forgotten: else triggers of that role could choose what the
  * next statement of the caller means.  Compiling the expressions of statements
- * that are planned anew each time takes longer than running them.
+ * that are planned anew each time takes longer than running them, and so does
+ * planning those that are kept.
  */
 static void
 execute_as(Oid role, const char *sql, int nargs, Oid *types, Datum *values, const char *nulls)
@@ -80,6 +81,8 @@ execute_as(Oid role, const char *sql, int nargs, Oid *types, Datum *values, cons
 	int			nest_level = NewGUCNestLevel();
 
 	set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_config_option("plan_cache_mode", "force_generic_plan", PGC_USERSET, PGC_S_SESSION,
+					  GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&user, &context);
 	if (role != user)
 		SetUserIdAndSecContext(role, context | SECURITY_RESTRICTED_OPERATION);
@@ -125,12 +128,12 @@ rotate_stagings(Oid relation)
 }
 
 /*
- * One step of what is asked.  It keeps out other runs and all other writers;
- * readers never notice.  Snapshots are taken after the lock.  Gives whether all
- * is done.
+ * Runs one step of what is asked, but for giving back space.  It keeps out other
+ * runs and all other writers; readers never notice.  Snapshots are taken after
+ * the lock.  Gives whether all is done.
  */
 static bool
-run_step(Request *request)
+run_only(Request *request)
 {
 	Oid			types[] = {REGCLASSOID, TEXTOID, JSONBOID};
 	Datum		values[] = {
@@ -138,15 +141,21 @@ run_step(Request *request)
 	};
 	Oid			owner = check_owner(request->relation);
 	bool		isnull;
-	bool		is_done;
 
 	execute_as(owner, "SELECT featurestore._lock_sources($1)", 1, types, values, NULL);
 	owner = lock_owned_relation(request->relation, ShareRowExclusiveLock);
 	execute_as(owner, "SELECT (featurestore._run($1, $2, $3) OPERATOR(pg_catalog.->>) 'is_done')::pg_catalog.bool",
 			   3, types, values, request->has_keys ? NULL : "  n");
-	is_done = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	rotate_stagings(request->relation);
+	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
 
+/* One step of what is asked. */
+static bool
+run_step(Request *request)
+{
+	bool		is_done = run_only(request);
+
+	rotate_stagings(request->relation);
 	return is_done;
 }
 
@@ -259,13 +268,13 @@ run_in_steps(Request *request, MemoryContext context)
 }
 
 bool
-sync_step(Oid relation)
+sync_step(Oid relation, bool rotate)
 {
 	Request		request = {.relation = relation, .what = "SYNC"};
 	bool		is_done;
 
 	connect(false);
-	is_done = run_step(&request);
+	is_done = rotate ? run_step(&request) : run_only(&request);
 	SPI_finish();
 	return is_done;
 }

@@ -11,8 +11,11 @@
 /* Setting: rows of a source that one step of a first fill goes through. */
 extern int	fill_chunk;
 
-/* Runs one step of a sync; gives whether all is done. */
-extern bool sync_step(Oid relation);
+/*
+ * Runs one step of a sync; gives whether all is done.  To look whether space can
+ * be given back in staging tables is not worth it at each of many small steps.
+ */
+extern bool sync_step(Oid relation, bool rotate);
 
 /* Records that a step failed. */
 extern void record_failure(Oid relation, TimestampTz started, ErrorData *error);

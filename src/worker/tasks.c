@@ -47,6 +47,9 @@
 #define LAST_LOCK_WAIT 2560
 #define LOCK_REST 3
 
+/* Space in staging tables is given back no more often, in ms. */
+#define ROTATION_INTERVAL 250
+
 /* Another worker is asked for no more often, in ms. */
 #define HELP_INTERVAL 5000
 
@@ -61,6 +64,7 @@ typedef struct Task
 	bool		has_news;		/* it may have, we were woken */
 	TimestampTz due_at;			/* runs then in any case */
 	TimestampTz rests_until;	/* and not before this */
+	TimestampTz rotated_at;		/* when space was given back, or could not be */
 	int			lock_wait;
 	int			rest;
 } Task;
@@ -298,6 +302,17 @@ report_task(Task *task)
 										quote_qualified_identifier(get_namespace_name(get_rel_namespace(task->relation)), name)));
 }
 
+static bool
+is_time_to_rotate(Task *task)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(task->rotated_at, now, ROTATION_INTERVAL))
+		return false;
+	task->rotated_at = now;
+	return true;
+}
+
 /* Runs one step of a publication, if it is due or has changes, in the current transaction. */
 static Outcome
 run_step(Task *task, bool is_due)
@@ -313,7 +328,7 @@ run_step(Task *task, bool is_due)
 		return STEP_STALE;
 	report_task(task);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	is_done = sync_step(task->relation);
+	is_done = sync_step(task->relation, is_time_to_rotate(task));
 	PopActiveSnapshot();
 	return is_done ? STEP_DONE : STEP_FOLLOWS;
 }
