@@ -118,7 +118,7 @@ read_number(Field *field)
 	while (isdigit((unsigned char) *field->rest))
 	{
 		value = value * 10 + (*field->rest++ - '0');
-		if (value > LAST_YEAR)
+		if (value > 99999)
 			field_error(field, "a number is too large");
 	}
 	return value;
