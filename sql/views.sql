@@ -28,8 +28,7 @@ CREATE VIEW featurestore.publications AS
 		   CASE WHEN p.source IS NULL THEN ARRAY(SELECT f.relation::text FROM featurestore.feature f WHERE f.online_table = p.relation ORDER BY 1)
 				ELSE p.features END AS features, p.filter, p.schedule, p.time_zone, o.ttl, p.source_retention, r.rolname AS owner,
 		   featurestore._is_filled(p.relation) AS is_ready,
-		   CASE WHEN p.is_paused THEN 'PAUSED' WHEN n.stopped IS NOT NULL THEN 'STOPPED' WHEN NOT featurestore._is_filled(p.relation) THEN 'INITIALIZING'
-				WHEN p.publish_mode <> 'SNAPSHOT' AND n.snapshot IS NULL THEN 'RESYNC' ELSE 'OK' END AS state,
+		   featurestore._state(p, n) AS state,
 		   n.stopped AS reason, n.applied_to, n.synced_at, n.rows_changed
 	FROM featurestore.publication p
 	JOIN pg_catalog.pg_class c ON c.oid = p.relation

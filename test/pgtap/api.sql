@@ -146,7 +146,7 @@ SELECT is_empty($$SELECT oid::regprocedure FROM function WHERE schema = 'feature
 -- Tables, views, types
 SELECT tables_are('featurestore', ARRAY['feature', 'fill_position', 'held_change', 'online_table', 'publication', 'publication_position', 'publish_run', 'rejected_change', 'spec',
 	'staging', 'window_table', 'worker', 'write_batch']);
-SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'lookup_stats', 'progress', 'publications', 'publish_runs', 'rejected_changes', 'write_batches']);
+SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'freshness', 'lookup_stats', 'progress', 'publications', 'publish_runs', 'rejected_changes', 'write_batches']);
 SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 'window_state', 'write_result']);
 SELECT sequences_are('featurestore', ARRAY['change_number', 'publish_run_id_seq', 'rejected_change_id_seq']);
 SELECT sequence_privs_are('featurestore', 'change_number', 'public', ARRAY['USAGE']);
@@ -169,6 +169,7 @@ SELECT columns_are('featurestore', 'feature_specs', ARRAY['spec', 'version', 'ow
 SELECT columns_are('featurestore', 'lookup_stats', ARRAY['spec', 'is_available', 'calls', 'keys', 'probes', 'misses', 'stale', 'slow_path', 'p50', 'p99', 'since', 'untracked']);
 SELECT columns_are('featurestore', 'publications', ARRAY['online_table', 'source_table', 'publish_mode', 'primary_key', 'timeseries_column',
 	'features', 'filter', 'schedule', 'time_zone', 'ttl', 'source_retention', 'owner', 'is_ready', 'state', 'reason', 'applied_to', 'synced_at', 'rows_changed']);
+SELECT columns_are('featurestore', 'freshness', ARRAY['online_table', 'publish_mode', 'rung', 'state', 'reason', 'lag', 'pending', 'applied_to', 'rejected', 'held', 'next_run', 'specs']);
 SELECT columns_are('featurestore', 'held_change', ARRAY['relation', 'system_identifier', 'key', 'due']);
 SELECT columns_are('featurestore', 'publish_runs', ARRAY['id', 'online_table', 'operation', 'started_at', 'ended_at', 'rows_read', 'rows_changed', 'rows_rejected', 'sqlstate', 'message']);
 SELECT columns_are('featurestore', 'rejected_changes', ARRAY['id', 'online_table', 'sequence', 'change', 'sqlstate', 'message', 'rejected_at']);
@@ -209,7 +210,7 @@ SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'featu
 CREATE ROLE regress_api_nobody;
 SELECT schema_privs_are('featurestore', 'regress_api_nobody', ARRAY['USAGE']);
 SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY['SELECT'])
-FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'feature_specs', 'feature_tables', 'lookup_stats', 'publications', 'publish_runs',
+FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'feature_specs', 'feature_tables', 'freshness', 'lookup_stats', 'publications', 'publish_runs',
 				  'rejected_changes', 'write_batches']::name[]) AS t;
 SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY[]::text[]) FROM unnest(ARRAY['held_change', 'publish_run', 'rejected_change', 'write_batch']::name[]) AS t;
 SELECT is_empty($$SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
