@@ -424,7 +424,7 @@ BEGIN
 		RETURN result;
 	END IF;
 	IF num_nulls(%5$s) > 0 THEN
-		EXECUTE featurestore._write_statement(%3$L::regclass, featurestore._given_columns(%6$L, %7$s), %8$L) USING %5$s;
+		EXECUTE featurestore._kept_statement(%3$L::regclass, featurestore._given_columns(%6$L, %7$s), %8$L) ->> 'statement' USING %5$s;
 	ELSE
 		%9$s;
 	END IF;
@@ -613,13 +613,9 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._checked_outputs(regclass, jsonb, jsonb, text) IS 'internal: outputs in their one form, or an error';
 
-/*
- * Raises an error unless rows can be written to online_table: 22023 if they are
- * no objects, 42703 for a column that there is not, 428C9 for one that no value
- * can be given for, 23502 for a row without key or time.
- */
-CREATE FUNCTION featurestore._check_rows(online_table regclass, rows jsonb) RETURNS void
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+/* Raises 22023 unless rows is an array of objects. */
+CREATE FUNCTION featurestore._check_objects(rows jsonb) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	bad record;
@@ -632,6 +628,20 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('row %s is no object', bad.n), DETAIL = format('It is of type %s.', bad.type);
 	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_objects(jsonb) IS 'internal: raises an error unless rows are objects';
+
+/*
+ * Raises an error unless rows can be written to online_table: 42703 for a column that there is not, 428C9 for one that no value
+ * can be given for, 23502 for a row without key or time.
+ */
+CREATE FUNCTION featurestore._check_rows(online_table regclass, rows jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	bad record;
+BEGIN
 	SELECT min(e.n) AS n, k.name, c.name IS NOT NULL AS is_there INTO bad
 	FROM jsonb_array_elements(rows) WITH ORDINALITY AS e(value, n), jsonb_object_keys(e.value) AS k(name) LEFT JOIN featurestore._columns(online_table) AS c USING (name)
 	WHERE k.name NOT IN (SELECT m.name FROM featurestore._merge_columns(online_table) AS m WHERE m.input_type IS NOT NULL)
@@ -706,11 +716,50 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._unreadable_row(regclass, jsonb) IS 'internal: the first row that cannot be read';
 
-/* Writes rows that were checked; gives how many rows of the table are written. */
+/*
+ * How rows with these columns are written, and what has to be known to check
+ * them: the statement, the columns that can be and that must be given, the
+ * timeseries column if there are windows.  input is as of _write_statement; NULL:
+ * rows as json.  It is kept for the session, with all that it is made from.
+ */
+CREATE FUNCTION featurestore._kept_statement(online_table regclass, columns text[], input text) RETURNS jsonb
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+	AS $$
+DECLARE
+	token text := concat_ws(' ', columns, input, featurestore._relation_name(online_table), (SELECT o::text FROM featurestore.online_table o WHERE o.relation = online_table),
+		(SELECT string_agg(concat_ws(' ', attnum, attname, atttypid, atttypmod, attcollation, attgenerated, attidentity), ',' ORDER BY attnum)
+		 FROM pg_attribute WHERE attrelid = online_table AND attnum > 0 AND NOT attisdropped),
+		(SELECT string_agg(concat_ws(' ', indexrelid, indisprimary, indisvalid), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = online_table AND indisunique));
+	result jsonb := featurestore._kept_program(online_table, token);
+BEGIN
+	IF result IS NULL THEN
+		PERFORM featurestore._check_writable(online_table);
+		SELECT jsonb_build_object('writable', jsonb_agg(m.name) FILTER (WHERE m.input_type IS NOT NULL), 'required', jsonb_agg(m.name) FILTER (WHERE m.is_key OR m.is_time),
+			'time', CASE WHEN bool_or(m.type = 'featurestore.window_state'::regtype) THEN max(m.name) FILTER (WHERE m.is_time) END) INTO result
+		FROM featurestore._merge_columns(online_table) AS m;
+		/* columns that there are not are found out later */
+		IF result -> 'writable' @> to_jsonb(columns) AND to_jsonb(columns) @> (result -> 'required') THEN
+			result := result || jsonb_build_object('statement', featurestore._write_statement(online_table, columns,
+				coalesce(input, featurestore._json_rows(online_table, columns))));
+		END IF;
+		result := featurestore._keep_program(online_table, token, result);
+	END IF;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION featurestore._kept_statement(regclass, text[], text) IS 'internal: how rows are written, kept for the session';
+
+/*
+ * Writes rows; gives how many rows of the table are written.  Raises an error
+ * that names the row where one can be told.
+ */
 CREATE FUNCTION featurestore._write_rows(online_table regclass, rows jsonb) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
+	columns text[] := ARRAY(SELECT DISTINCT k COLLATE "C" FROM jsonb_array_elements(rows) AS e, jsonb_object_keys(e) AS k ORDER BY 1);
+	has_one_shape boolean := NOT EXISTS (SELECT FROM jsonb_array_elements(rows) AS e WHERE NOT e ?& columns);
+	program jsonb := featurestore._kept_statement(online_table, columns, NULL);
 	part record;
 	written bigint := 0;
 	n bigint;
@@ -718,18 +767,27 @@ DECLARE
 	message text;
 	detail text;
 BEGIN
-	PERFORM featurestore._check_times(ARRAY(SELECT (value ->> m.name)::timestamptz FROM jsonb_array_elements(rows)))
-	FROM featurestore._merge_columns(online_table) AS m
-	WHERE m.is_time AND EXISTS (SELECT FROM featurestore._merge_columns(online_table) AS w WHERE w.type = 'featurestore.window_state'::regtype);
+	IF NOT program ? 'statement' OR NOT has_one_shape
+		OR EXISTS (SELECT FROM jsonb_array_elements_text(program -> 'required') AS r WHERE rows @> jsonb_build_array(jsonb_build_object(r, NULL))) THEN
+		PERFORM featurestore._check_rows(online_table, rows);
+	END IF;
+	PERFORM featurestore._check_times(ARRAY(SELECT (e ->> (program ->> 'time'))::timestamptz FROM jsonb_array_elements(rows) AS e)) WHERE program ->> 'time' IS NOT NULL;
+	IF has_one_shape THEN
+		EXECUTE program ->> 'statement' USING rows;
+		GET DIAGNOSTICS written = ROW_COUNT;
+		RETURN written;
+	END IF;
 	FOR part IN SELECT * FROM featurestore._row_parts(online_table, rows) LOOP
-		EXECUTE featurestore._write_statement(online_table, part.columns, featurestore._json_rows(online_table, part.columns)) USING part.part;
+		EXECUTE featurestore._kept_statement(online_table, part.columns, NULL) ->> 'statement' USING part.part;
 		GET DIAGNOSTICS n = ROW_COUNT;
 		written := written + n;
 	END LOOP;
 	RETURN written;
 EXCEPTION WHEN data_exception THEN
 	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-	n := featurestore._unreadable_row(online_table, rows);
+	IF message !~ '^row [0-9]+: ' THEN
+		n := featurestore._unreadable_row(online_table, rows);
+	END IF;
 	RAISE EXCEPTION USING ERRCODE = code, MESSAGE = CASE WHEN n IS NULL THEN message ELSE format('row %s: %s', n, message) END,
 		DETAIL = CASE WHEN detail = '' THEN 'Nothing was written.' ELSE detail END;
 END
@@ -770,9 +828,8 @@ BEGIN
 	result.rows_written := 0;
 	result.is_repeat := NOT featurestore._begin_write(online_table, batch_id, featurestore._digest(rows), result.rows_given);
 	IF NOT result.is_repeat THEN
-		PERFORM featurestore._check_batch_id(online_table, batch_id);
-		PERFORM featurestore._check_writable(online_table);
-		PERFORM featurestore._check_rows(online_table, rows);
+		PERFORM featurestore._check_batch_id(online_table, batch_id) WHERE batch_id IS NULL;
+		PERFORM featurestore._check_objects(rows);
 		result.rows_written := featurestore._write_rows(online_table, rows);
 	END IF;
 	RETURN result;
