@@ -184,10 +184,52 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._array_length(regclass, text) IS 'internal: length of the arrays in a column';
 
+/* An output that a table is registered with, as _feature_output gives a feature; wanted may end in '[length]'.  NULL if there is none. */
+CREATE FUNCTION featurestore._stream_output(label text, relation regclass, wanted text, rename_outputs jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+	AS $$
+DECLARE
+	online featurestore.online_table := (SELECT o FROM featurestore.online_table o WHERE o.relation = _stream_output.relation);
+	name text := CASE WHEN online.outputs ? wanted THEN wanted ELSE regexp_replace(wanted, '\[[0-9]{1,6}\]$', '') END;
+	length int := CASE WHEN name <> wanted THEN substring(wanted from '\[([0-9]+)\]$') END;
+	output jsonb := online.outputs -> name;
+	type pg_type;
+BEGIN
+	IF output IS NULL THEN
+		RETURN NULL;
+	END IF;
+	SELECT t.* INTO type FROM featurestore._function_info(output ->> 'function', coalesce(output ->> 'type', online.merge -> (output ->> 'column') ->> 'type')::regtype, '{}') AS i
+	JOIN pg_type t ON t.oid = i.result;
+	PERFORM featurestore._check_readable(label, relation, ARRAY[output ->> 'column']);
+	IF length = 0 OR (length IS NOT NULL AND type.typcategory <> 'A') THEN
+		PERFORM featurestore._item_error(label, 'datatype_mismatch', format('"%s" declares the length of what is no array, or none', wanted));
+	END IF;
+	RETURN jsonb_build_object('feature', name, 'name', coalesce(rename_outputs ->> name, name), 'column', output ->> 'column',
+		'type', format_type(type.oid, -1), 'length', length, 'is_declared', length IS NOT NULL,
+		'expression', format(CASE WHEN output ? 'window' THEN 'featurestore.window_value(t.%1$I, %2$L, %3$L::featurestore.time_window, v.as_of, NULL::%4$s)'
+								  ELSE 'featurestore.agg_value(t.%1$I, %2$L, NULL::%4$s)' END,
+							 output ->> 'column', output ->> 'function', output ->> 'window', format_type(type.oid, -1)));
+END
+$$;
+COMMENT ON FUNCTION featurestore._stream_output(text, regclass, text, jsonb) IS 'internal: an output that a table is registered with';
+
+/* What a lookup of a table gives by default: its columns but for those in no_feature, states and times of values, and its outputs. */
+CREATE FUNCTION featurestore._default_features(relation regclass, no_feature text[]) RETURNS text[]
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+WITH merged AS (SELECT m.name, m.companion, m.rule FROM featurestore._merge_columns(relation) AS m)
+SELECT ARRAY(SELECT c.name FROM featurestore._columns(relation) AS c
+			 WHERE c.name <> ALL (no_feature) AND c.name NOT IN (SELECT m.companion FROM merged AS m WHERE m.companion IS NOT NULL)
+				AND c.name NOT IN (SELECT m.name FROM merged AS m WHERE m.rule IN ('accumulate', 'merge')))
+	|| ARRAY(SELECT k FROM featurestore.online_table o, jsonb_object_keys(o.outputs) AS k WHERE o.relation = _default_features.relation ORDER BY k COLLATE "C")
+$$;
+COMMENT ON FUNCTION featurestore._default_features(regclass, text[]) IS 'internal: what a lookup of a table gives by default';
+
 /*
  * The outputs of a lookup: {name, column, type, collation, length, is_declared
- * (the length)}.  Without feature_names all columns that are neither in the
- * primary key, nor looked up by, nor the event time.
+ * (the length)}, and {feature, expression} of those that come from states.
+ * Without feature_names all columns that are neither in the primary key, nor
+ * looked up by, nor the event time, and what the table is registered with.
  */
 CREATE FUNCTION featurestore._lookup_outputs(label text, relation regclass, definition jsonb, keys jsonb, time_column text) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
@@ -200,9 +242,10 @@ DECLARE
 	wanted text;
 	declared text;
 	col record;
+	output jsonb;
 BEGIN
 	IF definition->'feature_names' = 'null' THEN
-		feature_names := ARRAY(SELECT name FROM featurestore._columns(relation) WHERE name <> ALL (array_remove(no_feature, NULL)));
+		feature_names := featurestore._default_features(relation, array_remove(no_feature, NULL));
 	ELSE
 		feature_names := ARRAY(SELECT jsonb_array_elements_text(definition->'feature_names'));
 	END IF;
@@ -211,6 +254,11 @@ BEGIN
 	END IF;
 	FOREACH wanted IN ARRAY feature_names LOOP
 		declared := NULL;
+		output := featurestore._stream_output(label, relation, wanted, definition->'rename_outputs');
+		IF output IS NOT NULL THEN
+			outputs := outputs || output;
+			CONTINUE;
+		END IF;
 		SELECT * INTO col FROM featurestore._columns(relation) WHERE name = wanted;
 		IF NOT FOUND AND wanted ~ '\[[0-9]{1,6}\]$' THEN
 			declared := substring(wanted from '\[([0-9]+)\]$');
@@ -218,7 +266,9 @@ BEGIN
 		END IF;
 		IF col.name IS NULL THEN
 			PERFORM featurestore._item_error(label, 'undefined_column', format('column "%s" does not exist', wanted),
-				format('The columns are: %s.', (SELECT string_agg(name, ', ' ORDER BY attnum) FROM featurestore._columns(relation))));
+				format('The columns are: %s.', (SELECT string_agg(name, ', ' ORDER BY attnum) FROM featurestore._columns(relation)))
+				|| coalesce((SELECT format(' The outputs are: %s.', string_agg(k, ', ' ORDER BY k COLLATE "C")) FROM featurestore.online_table o, jsonb_object_keys(o.outputs) AS k
+							 WHERE o.relation = _lookup_outputs.relation HAVING count(*) > 0), ''));
 		END IF;
 		PERFORM featurestore._check_readable(label, relation, ARRAY[col.name]);
 		IF declared IS NOT NULL AND (declared::int = 0 OR NOT EXISTS (SELECT FROM pg_type WHERE oid = col.type_oid AND typcategory = 'A')) THEN
@@ -303,8 +353,12 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._check_output_options(text, jsonb) IS 'internal: checks the options of an item that name outputs';
 
-/* Resolves a lookup: {table, keys, time, outputs, defaults, max_age, max_lag, needs}. */
-CREATE FUNCTION featurestore._resolve_lookup(label text, definition jsonb) RETURNS jsonb
+/*
+ * Resolves a lookup: {table, keys, time, outputs, defaults, max_age, max_lag,
+ * needs}.  Outputs over windows are a lookup of their own, without a time: their
+ * states know by themselves what was when.
+ */
+CREATE FUNCTION featurestore._resolve_lookup(label text, definition jsonb) RETURNS SETOF jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -330,7 +384,7 @@ BEGIN
 	outputs := featurestore._lookup_outputs(label, target, definition, keys, time_column);
 
 	SELECT r INTO unknown FROM jsonb_object_keys(definition->'rename_outputs') AS r
-	WHERE r NOT IN (SELECT o->>'column' FROM jsonb_array_elements(outputs) AS o);
+	WHERE r NOT IN (SELECT coalesce(o->>'feature', o->>'column') FROM jsonb_array_elements(outputs) AS o);
 	IF FOUND THEN
 		PERFORM featurestore._item_error(label, 'undefined_column', format('rename_outputs names "%s", which is no feature of the lookup', unknown));
 	END IF;
@@ -343,9 +397,16 @@ BEGIN
 		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'max_lag needs a published table',
 			'Publish it with featurestore.publish_table.');
 	END IF;
-	RETURN jsonb_build_object('table', featurestore._relation_name(target), 'keys', keys, 'time', time_column,
-		'time_type', (SELECT type FROM featurestore._columns(target) WHERE name = time_column), 'outputs', outputs,
-		'defaults', featurestore._lookup_defaults(label, outputs, definition->'default_values'), 'max_age', max_age, 'max_lag', max_lag);
+	RETURN QUERY SELECT jsonb_build_object('table', featurestore._relation_name(target), 'keys', keys, 'outputs', jsonb_agg(o ORDER BY n),
+			'defaults', featurestore._lookup_defaults(label, outputs, definition->'default_values'), 'max_lag', max_lag)
+		|| CASE WHEN has_windows THEN '{}' ELSE jsonb_build_object('time', time_column, 'max_age', max_age,
+			'time_type', (SELECT type FROM featurestore._columns(target) WHERE name = time_column)) END
+	FROM jsonb_array_elements(outputs) WITH ORDINALITY AS e(o, n), starts_with(coalesce(o ->> 'expression', ''), 'featurestore.window_value') AS has_windows
+	GROUP BY has_windows ORDER BY has_windows;
+	IF outputs = '[]' THEN
+		RETURN NEXT jsonb_build_object('table', featurestore._relation_name(target), 'keys', keys, 'time', time_column,
+			'time_type', (SELECT type FROM featurestore._columns(target) WHERE name = time_column), 'outputs', outputs, 'defaults', '{}'::jsonb, 'max_age', max_age, 'max_lag', max_lag);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION featurestore._resolve_lookup(text, jsonb) IS 'internal: resolves a lookup item';
@@ -512,10 +573,11 @@ BEGIN
 		IF item.kind = 'feature' THEN
 			resolved := resolved || (SELECT jsonb_agg(f || '{"kind": "lookup"}'::jsonb) FROM featurestore._resolve_features(label, i, item.definition) AS f);
 			CONTINUE;
+		ELSIF item.kind = 'lookup' THEN
+			resolved := resolved || (SELECT jsonb_agg(l || jsonb_build_object('label', label, 'kind', 'lookup')) FROM featurestore._resolve_lookup(label, item.definition) AS l);
+			CONTINUE;
 		END IF;
 		CASE
-			WHEN item.kind = 'lookup' THEN
-				part := featurestore._resolve_lookup(label, item.definition);
 			WHEN item.kind IN ('expression', 'feature_function') THEN
 				part := featurestore._resolve_computed(label, item.kind, item.definition);
 			WHEN item.kind = 'request_field' THEN

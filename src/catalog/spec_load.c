@@ -251,13 +251,17 @@ load_registered_time(SpecItem *item, const char *name)
 				 errhint("Register the table again, with featurestore.drop_online_table and featurestore.create_online_table.")));
 }
 
-/* Event time and time to live, as registered, and bounds of the lookup. */
+/*
+ * Event time and time to live, as registered, and bounds of the lookup.  Windows
+ * have times of their own, whatever that of the row is.
+ */
 static void
 load_bounds(SpecItem *item, JsonbContainer *step)
 {
 	Datum		values[CATALOG_MAX_COLUMNS];
 	bool		nulls[CATALOG_MAX_COLUMNS];
-	bool		is_online = catalog_fetch("online_table", item->relid, NULL, values, nulls) != NULL;
+	bool		is_online = (item->nwindows == 0 || item->time_attno) &&
+		catalog_fetch("online_table", item->relid, NULL, values, nulls) != NULL;
 
 	item->max_age = json_get_int(step, "max_age", -1);
 	item->max_lag = json_get_int(step, "max_lag", -1);

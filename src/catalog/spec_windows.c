@@ -6,6 +6,7 @@
  *
  *		window_value(t.STATE, 'FUNCTION', 'WINDOW', v.as_of, NULL::TYPE)
  *
+ * or, where the state has no windows, agg_value(t.STATE, 'FUNCTION', NULL::TYPE),
  * which is taken apart here.  Outputs of one column of states share a plan, so
  * that a state is read once however many they are.
  */
@@ -28,18 +29,21 @@ typedef struct WindowOutputs
 	WindowOutput *outputs;
 } WindowOutputs;
 
-/* The arguments if this is a call of window_value, else NIL. */
+/* The arguments if this is a call of window_value or agg_value, else NIL. */
 static List *
-window_value_arguments(Expr *expr)
+value_arguments(Expr *expr)
 {
 	FuncExpr   *call = (FuncExpr *) expr;
 	char	   *name;
 
-	if (!IsA(call, FuncExpr) || list_length(call->args) != 5 ||
+	if (!IsA(call, FuncExpr) ||
 		get_func_namespace(call->funcid) != get_namespace_oid("featurestore", false))
 		return NIL;
 	name = get_func_name(call->funcid);
-	return name && strcmp(name, "window_value") == 0 ? call->args : NIL;
+	if (name && ((strcmp(name, "window_value") == 0 && list_length(call->args) == 5) ||
+				 (strcmp(name, "agg_value") == 0 && list_length(call->args) == 3)))
+		return call->args;
+	return NIL;
 }
 
 /* The column of a level's input that a node stands for, or 0. */
@@ -64,18 +68,22 @@ static bool
 read_output(Spec *spec, Expr *expr, Index table, Index below, AttrNumber *attno,
 			WindowOutput *output)
 {
-	List	   *arguments = window_value_arguments(expr);
+	List	   *arguments = value_arguments(expr);
 
 	if (arguments == NIL)
 		return false;
 	*attno = column_of(linitial(arguments), table);
 	if (*attno == 0 || !is_constant(lsecond(arguments), false) ||
-		!is_constant(lthird(arguments), false) ||
-		column_of(lfourth(arguments), below) != spec->nargs + 1 ||
 		!is_constant(llast(arguments), true))
 		return false;
 	parse_function(TextDatumGetCString(((Const *) lsecond(arguments))->constvalue), &output->call);
-	output->window = *DatumGetTimeWindowP(((Const *) lthird(arguments))->constvalue);
+	if (list_length(arguments) == 5)
+	{
+		if (!is_constant(lthird(arguments), false) ||
+			column_of(lfourth(arguments), below) != spec->nargs + 1)
+			return false;
+		output->window = *DatumGetTimeWindowP(((Const *) lthird(arguments))->constvalue);
+	}
 	output->call.result_type = exprType(llast(arguments));
 	return true;
 }
