@@ -435,12 +435,13 @@ COMMENT ON FUNCTION featurestore._settle_statement(featurestore.publication) IS 
 CREATE FUNCTION featurestore._source_program(publication featurestore.publication, scope text) RETURNS jsonb
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT jsonb_build_object('settle', featurestore._settle_statement(publication),
+SELECT CASE WHEN is_merged THEN featurestore._merged_program(publication, scope) ELSE jsonb_build_object('settle', featurestore._settle_statement(publication),
 	'add', CASE WHEN publication.timeseries_column IS NULL AND publication.filter IS NULL THEN featurestore._add_statement(publication, condition) ELSE apply END,
 	'apply', apply, 'quarantine', featurestore._apply_statement(publication, in_quarantine || ' AND ' || scope),
 	'rebuild', CASE WHEN NOT featurestore._is_external(publication) THEN featurestore._rebuild_statement(publication) END,
-	'sources', jsonb_build_array(featurestore._quarantine_queries(staging, publication.primary_key, in_quarantine, featurestore._check_query(publication))))
-FROM featurestore._staging_of(publication, publication.source) AS staging,
+	'sources', jsonb_build_array(featurestore._quarantine_queries(staging, publication.primary_key, in_quarantine, featurestore._check_query(publication)))) END
+FROM (SELECT featurestore._is_external(publication) AND featurestore._is_merged(publication.relation)) AS m(is_merged),
+	featurestore._staging_of(publication, publication.source) AS staging,
 	featurestore._is_in_batch(publication.source_retention IS NOT NULL, true) AS in_quarantine,
 	concat(featurestore._is_in_batch(publication.source_retention IS NOT NULL, false), ' AND ', scope) AS condition,
 	featurestore._apply_statement(publication, condition) AS apply

@@ -218,6 +218,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM featurestore._store_definition('online_table',
 			given || jsonb_build_object('relation', online_table::oid::text));
+		PERFORM featurestore._check_no_staging(online_table);
 		PERFORM featurestore._create_stream(online_table);
 	ELSIF defined = given THEN
 		RAISE NOTICE 'online table % is defined already, skipping', online_table;
@@ -254,6 +255,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
 			MESSAGE = format('table %s is not registered as an online table', online_table);
 	END IF;
+	PERFORM featurestore._check_no_staging(online_table);
 	PERFORM featurestore._drop_stream(online_table);
 	PERFORM featurestore._remove_definition('online_table', online_table);
 END

@@ -342,6 +342,10 @@ BEGIN
 			MESSAGE = format('the source of %s has been dropped', online_table),
 			HINT = 'Call unpublish_table to keep the table as it is.';
 	END IF;
+	IF featurestore._is_external(publication) AND featurestore._is_merged(online_table) THEN
+		PERFORM featurestore._check_merge_staging(publication);
+		RETURN;
+	END IF;
 
 	SELECT c.name, CASE WHEN s.attnum IS NULL THEN publication.source WHEN o.attnum IS NULL THEN online_table END AS lacking,
 		format_type(s.atttypid, s.atttypmod) AS source_type, format_type(o.atttypid, o.atttypmod) AS online_type

@@ -679,7 +679,7 @@ COMMENT ON FUNCTION featurestore._check_rebuild_keys(featurestore.publication, j
  */
 CREATE FUNCTION featurestore._run(online_table regclass, what text, keys jsonb) RETURNS jsonb
 	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp SET row_security = off SET standard_conforming_strings = on
+	SET search_path = pg_catalog, pg_temp SET row_security = off SET standard_conforming_strings = on SET featurestore.guard_merge_rules = off
 	/* keys are kept as texts, and read again by later runs of other sessions */
 	SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1
 	AS $$

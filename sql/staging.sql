@@ -243,7 +243,10 @@ BEGIN
 		(SELECT string_agg(format('%I %s', m.name, m.type), ', ' ORDER BY m.type = 'text'::regtype, m.name DESC) FROM featurestore._metadata_types() AS m WHERE is_captured),
 		(SELECT string_agg(format('%I %s%s', attname, format_type(atttypid, atttypmod),
 								  CASE WHEN attcollation <> typcollation THEN ' COLLATE ' || attcollation::regcollation END), ', ' ORDER BY attnum)
-		 FROM featurestore._staged_columns(relation, is_captured) JOIN pg_type t ON t.oid = atttypid),
+		 FROM featurestore._staged_columns(relation, is_captured) JOIN pg_type t ON t.oid = atttypid WHERE is_captured OR NOT featurestore._is_merged(relation)),
+		(SELECT string_agg(format('%I %s%s', m.name, format_type(m.input_type, CASE WHEN m.rule IN ('accumulate', 'last_n') THEN -1 ELSE m.modifier END),
+								  CASE WHEN t.typcollation <> 0 AND m.rule <> 'accumulate' THEN ' COLLATE ' || m.coll END), ', ' ORDER BY m.attnum)
+		 FROM featurestore._merge_columns(relation) AS m JOIN pg_type t ON t.oid = m.input_type WHERE NOT is_captured AND featurestore._is_merged(relation)),
 		(SELECT string_agg(format('%I %s', m.name, m.type), ', ') FROM featurestore._metadata_types() AS m WHERE NOT is_captured)));
 	result.relation := format('%s.%I', schema, name);
 	FOR n IN REVERSE 1..0 LOOP
@@ -777,10 +780,11 @@ COMMENT ON FUNCTION featurestore._follow_name(featurestore.staging) IS 'internal
  * COPY or with any tool that can: ONLINE_staging, in its schema, with its owner.
  * To write they need INSERT on it, and nothing else.
  *
- * A row holds the columns of online_table, without generated ones, and may say
- * what it is: _change_type 'insert' (the default), 'update_preimage',
+ * A row holds the columns of online_table, without generated ones; where these
+ * have merge rules it holds what is given to the rules.  It may say what it is: _change_type 'insert' (the default), 'update_preimage',
  * 'update_postimage' or 'delete', _commit_version and _commit_timestamp, as
- * Delta tables do.  What else is there the table fills in.
+ * Delta tables do.  What else is there the table fills in.  Rows of a table with
+ * merge rules have no preimages; a delete removes what came before it.
  *
  * online_table: a table of the caller with a unique key.  Where it has a
  *   staging table already, that is given, with a NOTICE.

@@ -294,3 +294,105 @@ FROM featurestore._written_columns(online_table, columns),
 GROUP BY key, ts
 $$;
 COMMENT ON FUNCTION featurestore._write_statement(regclass, text[], text, text) IS 'internal: SQL that writes rows by merge rules';
+
+/* Has a table a column whose values are merged, rather than replaced? */
+CREATE FUNCTION featurestore._is_merged(online_table regclass) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT EXISTS (SELECT FROM featurestore.online_table o, jsonb_each(o.merge) AS m WHERE o.relation = online_table AND m.value <> '"replace"')
+$$;
+COMMENT ON FUNCTION featurestore._is_merged(regclass) IS 'internal: whether a table has columns that are merged';
+
+/* Raises 55000 if there is a staging table for online_table, which has merge rules: these tell what its columns are. */
+CREATE FUNCTION featurestore._check_no_staging(online_table regclass) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	staging regclass := (SELECT s.relation FROM featurestore.staging s WHERE s.online_table = _check_no_staging.online_table);
+BEGIN
+	IF staging IS NOT NULL AND featurestore._is_merged(online_table) THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('table %s has the staging table %s', online_table, staging),
+			DETAIL = 'Merge rules tell what its columns are.',
+			HINT = format('When all that is staged is applied, drop it: DROP TABLE %s.', staging);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_no_staging(regclass) IS 'internal: raises an error if a table with merge rules has a staging table';
+
+/* Raises an error unless the columns of a staging table are what the merge rules take: 42703 and 42804. */
+CREATE FUNCTION featurestore._check_merge_staging(publication featurestore.publication) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	bad record;
+BEGIN
+	PERFORM featurestore._check_writable(publication.relation);
+	SELECT m.name, format_type(m.input_type, -1) AS wanted, format_type(c.type_oid, -1) AS type INTO bad
+	FROM featurestore._merge_columns(publication.relation) AS m LEFT JOIN featurestore._columns(publication.source) AS c USING (name)
+	WHERE c.type_oid IS DISTINCT FROM m.input_type AND m.input_type IS NOT NULL
+		AND (c.name IS NOT NULL OR m.is_key OR m.is_time OR m.name IN (SELECT jsonb_object_keys(o.merge) FROM featurestore.online_table o WHERE o.relation = publication.relation))
+	ORDER BY m.attnum LIMIT 1;
+	IF bad.type IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch', MESSAGE = format('column "%s" of staging table %s is of type %s, not %s', bad.name, publication.source, bad.type, bad.wanted),
+			HINT = 'Drop the staging table and create it again.';
+	ELSIF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE = format('column "%s" of staging table %s does not exist any more', bad.name, publication.source),
+			HINT = 'Drop the staging table and create it again.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_merge_staging(featurestore.publication) IS 'internal: raises an error unless a staging table fits merge rules';
+
+/*
+ * Expression as _is_put, for rows that are merged: they have no preimage, and a
+ * time, which is not in the future where it would move windows on.
+ */
+CREATE FUNCTION featurestore._is_merged_put(publication featurestore.publication) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+	AS $$
+SELECT format($put$CASE WHEN source._change_type = 'update_preimage' THEN featurestore._reject_row('22023', 'a row that is merged has no preimage')%s ELSE %s END$put$,
+	(SELECT format($time$ WHEN source._change_type <> 'delete' AND source.%1$I IS NULL THEN featurestore._reject_row('23502', %2$L)$time$, m.name, format('null value in column "%s"', m.name))
+		|| CASE WHEN w.has_windows THEN format($time$ WHEN source._change_type <> 'delete' AND NOT (isfinite(source.%1$I) AND source.%1$I <= (SELECT $1 + %2$L::interval)) THEN featurestore._reject_row('22008', 'time of a row is in the future')$time$,
+											   m.name, featurestore._head_slack()) ELSE '' END
+	 FROM featurestore._merge_columns(publication.relation) AS m,
+		(SELECT bool_or(type = 'featurestore.window_state'::regtype) FROM featurestore._merge_columns(publication.relation)) AS w(has_windows) WHERE m.is_time),
+	featurestore._is_put(publication.primary_key, 'true', true))
+$$;
+COMMENT ON FUNCTION featurestore._is_merged_put(featurestore.publication) IS 'internal: SQL that tells whether a change leaves a row that is merged';
+
+/*
+ * The statement that applies a batch from a staging table by merge rules.  What
+ * a key had before the last delete of it is gone, staged or stored.
+ */
+CREATE FUNCTION featurestore._merged_statement(publication featurestore.publication, condition text) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT format($apply$WITH change AS MATERIALIZED (
+		SELECT %1$s, row_number() OVER (ORDER BY source._commit_version NULLS FIRST, source._sequence) AS _row_number, %2$s AS _is_put FROM %3$s AS source WHERE %4$s),
+	gone AS MATERIALIZED (SELECT %5$s, max(_row_number) AS _row_number FROM change WHERE NOT _is_put GROUP BY %5$s),
+	removed AS (DELETE FROM %6$s AS online USING gone WHERE %7$s RETURNING 1),
+	written AS (%8$s RETURNING 1)
+SELECT jsonb_build_object('rows_changed', (SELECT count(*) FROM removed) + (SELECT count(*) FROM written))$apply$,
+	featurestore._column_list(columns, 'source'), featurestore._is_merged_put(publication), publication.source, condition,
+	featurestore._column_list(publication.primary_key), publication.relation,
+	featurestore._key_condition(publication.relation, publication.primary_key, 'gone', 'online'),
+	featurestore._write_statement(publication.relation, columns, format(
+		'(SELECT change.* FROM change WHERE _is_put AND NOT EXISTS (SELECT FROM gone WHERE %s AND gone._row_number > change._row_number)) AS r',
+		featurestore._key_condition(publication.relation, publication.primary_key, 'gone', 'change')), '(SELECT count(*) FROM removed) >= 0'))
+FROM featurestore._published_columns(publication) AS columns
+$$;
+COMMENT ON FUNCTION featurestore._merged_statement(featurestore.publication, text) IS 'internal: SQL that applies a batch by merge rules';
+
+/* As _source_program, for a table with merge rules. */
+CREATE FUNCTION featurestore._merged_program(publication featurestore.publication, scope text) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT jsonb_build_object('settle', featurestore._settle_statement(publication), 'add', apply, 'apply', apply, 'rebuild', NULL,
+	'quarantine', featurestore._merged_statement(publication, in_quarantine || ' AND ' || scope),
+	'sources', jsonb_build_array(featurestore._quarantine_queries(publication.source, publication.primary_key, in_quarantine,
+		format('SELECT to_jsonb(count(%s)) FROM slice AS source', featurestore._is_merged_put(publication)))))
+FROM featurestore._is_in_batch(false, true) AS in_quarantine,
+	featurestore._merged_statement(publication, featurestore._is_in_batch(false, false) || ' AND ' || scope) AS apply
+$$;
+COMMENT ON FUNCTION featurestore._merged_program(featurestore.publication, text) IS 'internal: all statements that apply a batch by merge rules';
