@@ -72,15 +72,14 @@ COMMENT ON FUNCTION featurestore._lock_statement(featurestore.publication) IS 'i
 /*
  * The same for a table of states.  Rows that are missing are inserted, with empty
  * states: somebody else may be about to make them, and what is computed anew
- * would then take the place of what he has made.  Their keys are given, to be
- * computed anew.
+ * would then take the place of what he has made.  Their keys are given.
  */
 CREATE FUNCTION featurestore._lock_windows_statement(window_table featurestore.window_table) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 SELECT format(', inserted AS (INSERT INTO %1$s AS online (%2$s, %3$s) SELECT %4$s, %5$s FROM wanted ORDER BY %4$s'
 			  ' ON CONFLICT (%2$s) DO UPDATE SET (%2$s) = ROW(%6$s) WHERE false RETURNING %7$s AS key)'
-			  ' SELECT jsonb_build_object(''rebuild'', coalesce(jsonb_agg(key), ''[]'')) FROM inserted',
+			  ' SELECT jsonb_build_object(''inserted'', coalesce(jsonb_agg(key), ''[]'')) FROM inserted',
 	window_table.relation, featurestore._column_list(window_table.entity), featurestore._column_list(window_table.state_columns),
 	featurestore._key_numbers(window_table.entity, 'wanted'),
 	(SELECT string_agg(format('%L::featurestore.window_state', template), ', ' ORDER BY n) FROM unnest(window_table.templates) WITH ORDINALITY AS t(template, n)),
@@ -88,6 +87,18 @@ SELECT format(', inserted AS (INSERT INTO %1$s AS online (%2$s, %3$s) SELECT %4$
 	featurestore._key_object(window_table.entity, 'online'))
 $$;
 COMMENT ON FUNCTION featurestore._lock_windows_statement(featurestore.window_table) IS 'internal: SQL that locks rows of a table of states';
+
+/* Query for those of the keys in $2 whose states are empty: there may be nothing that they should be in the table for. */
+CREATE FUNCTION featurestore._empty_rows_query(window_table featurestore.window_table) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+	AS $$
+SELECT format('WITH %s SELECT jsonb_build_object(''rebuild'', jsonb_agg(%s)) FROM wanted_key JOIN %s AS online ON %s WHERE ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record',
+	featurestore._wanted_keys(window_table.relation, window_table.entity), featurestore._key_object(window_table.entity, 'online'), window_table.relation,
+	featurestore._key_condition(window_table.relation, window_table.entity, 'wanted_key', 'online'),
+	featurestore._column_list(window_table.state_columns, 'online'),
+	(SELECT string_agg(format('%L::featurestore.window_state', template), ', ' ORDER BY n) FROM unnest(window_table.templates) WITH ORDINALITY AS t(template, n)))
+$$;
+COMMENT ON FUNCTION featurestore._empty_rows_query(featurestore.window_table) IS 'internal: SQL for keys whose states are empty';
 
 /*
  * The statement that merges own changes of a source that only add into a table
@@ -172,8 +183,9 @@ COMMENT ON FUNCTION featurestore._is_synchronous(featurestore.publication) IS 'i
 /*
  * All that it takes to apply own changes to online_table, for C, which runs this
  * and what it gives as the owner of the table: parts, see _synchronous_part;
- * lock, where rows have to be; rebuild; and watched, relations that it was made
- * from.  NULL if they are not to be applied.
+ * lock, where rows have to be; empty, which of those that lock has inserted are
+ * for rebuild; rebuild; and watched, relations that it was made from.  NULL if
+ * they are not to be applied.
  */
 CREATE FUNCTION featurestore._synchronous_program(online_table regclass) RETURNS jsonb
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -193,6 +205,7 @@ BEGIN
 	RETURN jsonb_build_object(
 		'lock', CASE WHEN has_windows THEN featurestore._lock_windows_statement(window_table)
 					 WHEN publication.timeseries_column IS NOT NULL THEN featurestore._lock_statement(publication) END,
+		'empty', CASE WHEN has_windows THEN featurestore._empty_rows_query(window_table) END,
 		'rebuild', CASE WHEN has_windows THEN featurestore._rebuild_windows_statement(window_table) ELSE featurestore._rebuild_statement(publication) END,
 		'has_purges', publication.source_retention IS NOT NULL,
 		'parts', (SELECT jsonb_agg(featurestore._synchronous_part(publication, source)) FROM featurestore._captured_sources(online_table) AS source),

@@ -74,6 +74,7 @@ typedef struct SynchronousTable
 	Oid			owner;
 	bool		has_purges;
 	char	   *lock;			/* NULL where nothing needs to be locked first */
+	Statement	empty;			/* which of the rows that were inserted to be locked are so */
 	Statement	rebuild;
 	int			nparts;
 	SourcePart *parts;
@@ -94,10 +95,10 @@ typedef struct Application
 	SynchronousTable *table;
 	List	   *changes;		/* OwnChanges of all sources */
 	TimestampTz clock;
-	int			types;			/* of those that concern the table */
 	int			nest_level;		/* of settings */
-	List	   *rebuild;		/* Jsonb: arrays of keys */
-	List	   *later;			/* the same, of keys that are due later */
+	List	   *inserted;		/* Jsonb: arrays of keys whose rows were missing */
+	List	   *rebuild;		/* of keys to be computed anew */
+	List	   *later;			/* of keys that are due later, and when */
 } Application;
 
 static HTAB *tables = NULL;
@@ -209,6 +210,7 @@ forget_table(SynchronousTable *table)
 {
 	for (int i = 0; i < table->nparts; i++)
 		forget_plans(&table->parts[i]);
+	forget_statement(&table->empty);
 	forget_statement(&table->rebuild);
 	if (table->context)
 		MemoryContextDelete(table->context);
@@ -263,6 +265,7 @@ read_program(SynchronousTable *table, Jsonb *program)
 	JsonbContainer *relations = member_array(&program->root, "watched");
 
 	table->lock = program_text(&program->root, "lock");
+	table->empty.sql = program_text(&program->root, "empty");
 	table->rebuild.sql = program_text(&program->root, "rebuild");
 	table->has_purges = member_is_true(&program->root, "has_purges");
 	table->parts = palloc0(sizeof(SourcePart) * JsonContainerSize(parts));
@@ -461,6 +464,7 @@ run_reporting(Application *application, Statement *statement, Jsonb *keys)
 	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (!isnull)
 	{
+		application->inserted = add_member(application->inserted, DatumGetJsonbP(result), "inserted");
 		application->rebuild = add_member(application->rebuild, DatumGetJsonbP(result), "rebuild");
 		application->later = add_member(application->later, DatumGetJsonbP(result), "later");
 	}
@@ -575,6 +579,8 @@ apply_parts(Application *application, SourcePart **parts, OwnChanges **changes, 
 		else
 			run_reporting(application, &parts[i]->apply, NULL);
 	}
+	if (application->inserted)
+		run_reporting(application, &table->empty, concatenated(application->inserted));
 	if (application->rebuild)
 		run_reporting(application, &table->rebuild, concatenated(application->rebuild));
 }
