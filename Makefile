@@ -60,14 +60,16 @@ $(DATA_built): $(SQL_PARTS:%=sql/%.sql) Makefile
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)
 
-# test/setup installs what is missing; test/cluster runs the rest on a server of its own
+# test/setup installs what is missing; test/cluster runs the rest on a server of its own.
+# make demo PICTURE=file copies the picture that the demo leaves in test/output.
 test:
 	test/setup build test
 	test/run
 
 demo:
 	test/setup build demo
-	test/cluster test/demo/run
+	test/cluster --config "shared_preload_libraries = 'featurestore'" --config "featurestore.autostart_worker = on" test/demo/run
+	$(if $(PICTURE),cp test/output/demo.svg "$(PICTURE)")
 
 bench:
 	test/setup build bench

@@ -1,5 +1,5 @@
 /*
- * The same for items: the shop never reads the warehouse's own tables.
+ * The catalogue comes once a night.
  */
 SELECT featurestore.publish_table('rec_offline.items', 'rec.item_catalogue',
-                                  publish_mode => 'SNAPSHOT');
+                                  publish_mode => 'SNAPSHOT', schedule => '0 3 * * *');

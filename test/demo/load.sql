@@ -1,7 +1,7 @@
 /*
- * What the warehouse has: users and items as batch jobs leave them.  rec holds
- * what the shop serves from.  psql variables users and items give the numbers
- * of rows.
+ * What the warehouse has: users and items as batch jobs leave them, and what
+ * shoppers did in the last hour.  rec holds what the shop serves from.  psql
+ * variables users, items and events give the numbers of rows.
  */
 CREATE SCHEMA rec_offline;
 CREATE SCHEMA rec;
@@ -20,4 +20,19 @@ SELECT item_id::bigint, (ARRAY['garden', 'kitchen', 'toys', 'books', 'lighting']
 	   round((2 + random() * 3)::numeric, 1)::float8 AS rating, floor(random() ^ 4 * 500)::int AS sold_30d
 FROM generate_series(1, :items) AS item_id;
 ALTER TABLE rec_offline.items ADD PRIMARY KEY (item_id);
-VACUUM (ANALYZE) rec_offline.users, rec_offline.items;
+
+CREATE TABLE rec_offline.stock AS SELECT item_id, 1000 AS units FROM rec_offline.items;
+ALTER TABLE rec_offline.stock ADD PRIMARY KEY (item_id);
+
+CREATE TABLE rec_offline.interactions (
+	at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	user_id bigint NOT NULL,
+	item_id bigint NOT NULL,
+	action text NOT NULL
+);
+INSERT INTO rec_offline.interactions
+SELECT now() - n * interval '1 hour' / :events, 1 + floor(random() * :users), 1 + floor(random() ^ 2 * :items),
+	   (ARRAY['view', 'view', 'view', 'view', 'cart', 'buy'])[1 + n % 6]
+FROM generate_series(1, :events) AS n;
+CREATE INDEX ON rec_offline.interactions (item_id, at);
+VACUUM (ANALYZE) rec_offline.users, rec_offline.items, rec_offline.stock, rec_offline.interactions;

@@ -1,14 +1,12 @@
 /*
- * Session state is written by the application itself: an ordinary table, told
- * to the feature store.
+ * Session state is written by the application itself.  How a new value and a
+ * stored one become one is declared: clicks add up, the last items are kept.
  */
-CREATE TABLE rec.user_feature_store (
-    user_id        bigint,
-    window_start   timestamptz,
-    window_end     timestamptz,
-    last_actions   bigint[] NOT NULL,      -- five items, newest first
-    distinct_items int NOT NULL,
-    PRIMARY KEY (user_id, window_start, window_end)
+CREATE TABLE rec.session (
+    user_id    bigint PRIMARY KEY,
+    at         timestamptz NOT NULL,
+    clicks     bigint,
+    last_items bigint[]
 );
-SELECT featurestore.create_online_table('rec.user_feature_store',
-           timeseries_column => 'window_start', ttl => '1 day');
+SELECT featurestore.create_online_table('rec.session', timeseries_column => 'at', ttl => '30 minutes',
+    merge => '{"clicks": "add", "last_items": "last_n(5)"}');
