@@ -56,34 +56,6 @@ sub applier_script
 	return join "\n", @lines, 'SELECT pg_sleep(60);', '';
 }
 
-# What workers are to do is what there is none of
-my $undone = <<'END';
-SELECT string_agg(what, ', ' ORDER BY what) FROM (
-	SELECT 'fill of ' || relation AS what FROM featurestore.publication WHERE publish_mode = 'CONTINUOUS' AND NOT featurestore._is_filled(relation)
-	UNION ALL SELECT 'changes of ' || relation FROM (SELECT relation FROM featurestore.publication WHERE publish_mode = 'CONTINUOUS' UNION ALL SELECT online_table FROM featurestore.staging WHERE online_table IS NOT NULL) AS p
-		WHERE featurestore._has_pending(relation)
-	UNION ALL SELECT 'rows held of ' || relation FROM featurestore.held_change JOIN featurestore.publication USING (relation) WHERE publish_mode IN ('CONTINUOUS', 'SYNCHRONOUS') AND due < clock_timestamp()) AS u
-END
-
-sub await_workers
-{
-	my ($name) = @_;
-	my $until = time + 60;
-	my $committed = 0;
-	my $left;
-	while (($left = $node->safe_psql('postgres', $undone)) ne '' && time < $until)
-	{
-		# One that was killed just after its start is not started again at once, and then not before there is a commit
-		if (time > $committed + 1)
-		{
-			$node->safe_psql('postgres', 'INSERT INTO cr.clicks VALUES (1, now(), 1, NULL, 0)');
-			$committed = time;
-		}
-		sleep 0.02;
-	}
-	is($left, '', "$name: workers have done what there was to do");
-}
-
 Writers::start_fills($node, @modes);
 srand($seed);
 my %done;
@@ -103,10 +75,7 @@ for my $round (1 .. $rounds)
 	if ($round % $checked_each == 0 || $round == $rounds)
 	{
 		Writers::resolve($node);
-		sleep $node->safe_psql('postgres', $Writers::seconds_ahead);
-		# rows of time series that are still ahead would come due while tables are compared
-		$node->safe_psql('postgres', 'DELETE FROM cr.prices WHERE at > now(); DELETE FROM cr.visits WHERE at > now()');
-		await_workers("round $round");
+		Writers::await_workers($node, "round $round");
 		Writers::check($node, "round $round", q{online_table::text ~ '^(t|s)_'}, "''infinity''", @modes);
 		is($node->safe_psql('postgres', q{SELECT cr.difference('SELECT * FROM cr.s_accounts', 'SELECT * FROM cr.accounts')}), '0', "round $round: and a snapshot of them");
 		Writers::start_fills($node, @modes) if $round < $rounds;
