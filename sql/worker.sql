@@ -7,16 +7,16 @@
  * whether they do so whenever there are changes, and when they are due in any
  * case.  That is at once before the first fill is done and if the next run is to
  * compare the source; when keys are held until then; and a minute after the last
- * run, for what no trigger tells.  Those with a schedule are due when it says so.
- * One that failed waits before it is tried
- * again.
+ * run, for what no trigger tells.  That is all that is left to do where writers
+ * apply their own changes.  Those with a schedule are due when it says so.  One
+ * that failed waits before it is tried again.
  */
 CREATE FUNCTION featurestore._worker_tasks(OUT relation regclass, OUT is_continuous boolean, OUT due_at timestamptz) RETURNS SETOF record
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
 	RETURN QUERY
-	SELECT p.relation, p.schedule IS NULL,
+	SELECT p.relation, p.schedule IS NULL AND p.publish_mode <> 'SYNCHRONOUS',
 		greatest(CASE WHEN p.schedule IS NOT NULL THEN featurestore._scheduled_at(p, n.applied_to)
 				 WHEN n.snapshot IS NULL OR NOT featurestore._is_filled(p.relation) THEN '-infinity'
 				 ELSE least(n.synced_at + interval '1 min', (SELECT min(h.due) FROM featurestore.held_change h
@@ -24,7 +24,7 @@ BEGIN
 				 (SELECT featurestore._retry_at(f.failures, f.ended_at) FROM featurestore._failures(p.relation) AS f))
 	FROM featurestore._publications() AS p JOIN pg_class c ON c.oid = p.relation
 	LEFT JOIN featurestore.publication_position n ON n.relation = p.relation AND n.system_identifier = (SELECT system_identifier FROM pg_control_system())
-	WHERE NOT p.is_paused AND (p.publish_mode = 'CONTINUOUS' OR p.schedule IS NOT NULL OR featurestore._is_external(p))
+	WHERE NOT p.is_paused AND (p.publish_mode IN ('CONTINUOUS', 'SYNCHRONOUS') OR p.schedule IS NOT NULL OR featurestore._is_external(p))
 	ORDER BY p.relation;
 END
 $$;

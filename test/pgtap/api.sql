@@ -157,7 +157,7 @@ SELECT columns_are('featurestore', 'publication', ARRAY['relation', 'source', 'p
 SELECT columns_are('featurestore', 'publication_position', ARRAY['relation', 'system_identifier', 'applied_to', 'synced_at', 'rows_changed', 'filled',
 	'snapshot', 'own_xid', 'own_sequence', 'fingerprint', 'stopped']);
 SELECT columns_are('featurestore', 'fill_position', ARRAY['relation', 'system_identifier', 'snapshot', 'own_xid', 'own_sequence', 'fill_key', 'fingerprint', 'rows_changed']);
-SELECT columns_are('featurestore', 'staging', ARRAY['relation', 'captured_source', 'online_table', 'key_columns', 'current_partition', 'current_relation', 'system_identifier']);
+SELECT columns_are('featurestore', 'staging', ARRAY['relation', 'captured_source', 'online_table', 'key_columns', 'current_partition', 'current_relation', 'system_identifier', 'is_written', 'is_applied']);
 SELECT columns_are('featurestore', 'feature', ARRAY['relation', 'version', 'is_current', 'source', 'entity', 'timeseries_column', 'function', 'params',
 	'input', 'filter', 'time_window', 'input_type', 'result_type', 'online_table', 'state_column']);
 SELECT columns_are('featurestore', 'window_table', ARRAY['relation', 'entity', 'state_columns', 'templates', 'values_view', 'offline_table']);
@@ -174,8 +174,8 @@ SELECT columns_are('featurestore', 'held_change', ARRAY['relation', 'system_iden
 SELECT columns_are('featurestore', 'publish_runs', ARRAY['id', 'online_table', 'operation', 'started_at', 'ended_at', 'rows_read', 'rows_changed', 'rows_rejected', 'sqlstate', 'message']);
 SELECT columns_are('featurestore', 'rejected_changes', ARRAY['id', 'online_table', 'sequence', 'change', 'sqlstate', 'message', 'rejected_at']);
 SELECT columns_are('featurestore', 'feature_tables', ARRAY['table_name', 'source_table', 'has_windows', 'timeseries_column', 'ttl', 'owner', 'columns']);
-SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table', 'worker']::name[]) AS t;
-SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table', 'worker']::name[]) AS t;
+SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table']::name[]) AS t;
+SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'window_table']::name[]) AS t;
 SELECT set_eq($$SELECT evtname FROM pg_event_trigger WHERE evtname ~ 'featurestore'$$, ARRAY['featurestore_follow_altered', 'featurestore_forget_dropped']);
 SELECT results_eq($$SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'featurestore' ORDER BY 1$$,
 				  ARRAY['featurestore.change_number', 'featurestore.feature', 'featurestore.online_table', 'featurestore.publication',
