@@ -261,10 +261,13 @@ WITH col AS (
 )
 SELECT col.name, col.is_key, col.attnum,
 	CASE WHEN col.is_key THEN col.value WHEN col.is_time THEN format('max(%s)', col.value) ELSE e.merged END,
-	CASE WHEN col.rule = 'accumulate' THEN format('coalesce(delta.%I, %s)', col.name, col.template) ELSE format('delta.%I', col.name) END,
+	format(CASE WHEN col.rule = 'accumulate' THEN 'coalesce(delta.%1$I, %2$s)'
+				/* a NULL adds nothing */
+				WHEN col.rule = 'add' AND a.attnotnull THEN 'coalesce(delta.%1$I, ''0'')' ELSE 'delta.%1$I' END, col.name, col.template),
 	CASE WHEN col.is_key THEN NULL WHEN col.is_time THEN format('greatest(online.%1$I, excluded.%1$I)', col.name) ELSE e.updated END,
 	col.is_time OR col.rule = 'replace'
-FROM col LEFT JOIN LATERAL featurestore._rule_expressions(quote_ident(col.name), col.rule, format_type(col.type, col.modifier), col.n, col.template,
+FROM col JOIN pg_attribute a ON a.attrelid = online_table AND a.attnum = col.attnum
+LEFT JOIN LATERAL featurestore._rule_expressions(quote_ident(col.name), col.rule, format_type(col.type, col.modifier), col.n, col.template,
 	quote_ident(col.companion), col.value, col.at, col.ts) AS e ON true
 UNION ALL
 SELECT col.companion, false, col.attnum, e.merged, format('delta.%I', col.companion), e.updated, false

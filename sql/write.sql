@@ -275,6 +275,7 @@ BEGIN
 		EXECUTE format('CREATE OR REPLACE FUNCTION %s(%s) RETURNS featurestore.write_result LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp'
 					   ' SET plan_cache_mode = force_generic_plan AS %L', (SELECT format('%s.%I', pronamespace::regnamespace, proname) FROM pg_proc WHERE oid = writer),
 					   pg_get_function_arguments(writer), featurestore._writer_body(online_table, featurestore._writer_columns(online_table)));
+		PERFORM featurestore._bind_writer(writer, online_table);
 	END IF;
 END
 $$;
@@ -394,7 +395,7 @@ COMMENT ON FUNCTION featurestore._check_times(timestamptz[]) IS 'internal: raise
 CREATE FUNCTION featurestore._writer_columns(online_table regclass) RETURNS text[]
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-SELECT array_agg(m.name ORDER BY NOT m.is_key, NOT m.is_time, m.attnum) FROM featurestore._merge_columns(online_table) AS m WHERE m.input_type IS NOT NULL
+SELECT array_agg(m.name ORDER BY NOT m.is_key, NOT (m.is_key OR m.is_time), m.attnum) FROM featurestore._merge_columns(online_table) AS m WHERE m.input_type IS NOT NULL
 $$;
 COMMENT ON FUNCTION featurestore._writer_columns(regclass) IS 'internal: columns that a writer function takes';
 
@@ -458,7 +459,7 @@ DECLARE
 	obstacle text;
 BEGIN
 	SELECT string_agg(format('%I %s[]%s', m.name, CASE WHEN t.typcategory = 'A' THEN 'text' ELSE format_type(t.oid, -1) END, CASE WHEN m.is_key OR m.is_time THEN '' ELSE ' DEFAULT NULL' END), ', '
-					  ORDER BY NOT m.is_key, NOT m.is_time, m.attnum)
+					  ORDER BY NOT m.is_key, NOT (m.is_key OR m.is_time), m.attnum)
 	INTO arguments FROM featurestore._merge_columns(online_table) AS m JOIN pg_type t ON t.oid = m.input_type;
 	obstacle := CASE
 		WHEN cardinality(columns) > 99 THEN 'A function cannot have more than 100 arguments.'
@@ -767,7 +768,9 @@ DECLARE
 	message text;
 	detail text;
 BEGIN
-	IF NOT program ? 'statement' OR NOT has_one_shape
+	IF rows = '[]' THEN
+		RETURN 0;
+	ELSIF NOT program ? 'statement' OR NOT has_one_shape
 		OR EXISTS (SELECT FROM jsonb_array_elements_text(program -> 'required') AS r WHERE rows @> jsonb_build_array(jsonb_build_object(r, NULL))) THEN
 		PERFORM featurestore._check_rows(online_table, rows);
 	END IF;

@@ -18,6 +18,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -44,7 +45,7 @@ int			batch_retention = 24 * 60;
 
 #define MAX_BATCH_ID 1000
 
-/* One batch in so many, told by its digest, looks for names to forget. */
+/* One batch in so many, told by its name, looks for names to forget. */
 #define BATCHES_PER_PRUNE 64
 
 /*
@@ -175,7 +176,7 @@ static bool
 is_new_batch(Datum *values)
 {
 	Relation	catalog = open_catalog_table("write_batch");
-	bytea	   *digest = DatumGetByteaPP(values[2]);
+	text	   *batch_id = DatumGetTextPP(values[1]);
 	Oid			user;
 	int			context;
 	bool		result;
@@ -185,7 +186,8 @@ is_new_batch(Datum *values)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	result = note_batch(values);
-	if (result && *(unsigned char *) VARDATA_ANY(digest) % BATCHES_PER_PRUNE == 0)
+	if (result && hash_bytes((unsigned char *) VARDATA_ANY(batch_id),
+							 VARSIZE_ANY_EXHDR(batch_id)) % BATCHES_PER_PRUNE == 0)
 		prune_batches(values[0]);
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
