@@ -344,9 +344,8 @@ BEGIN
 				  WHERE altered.objid IN (s.captured_source, s.online_table)
 					  OR altered.objid IN (SELECT t.relation FROM featurestore._tree(s.relation) AS t)
 					  OR altered.objid = (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = s.relation));
-	PERFORM featurestore._follow_writer(o.relation) FROM featurestore.online_table o JOIN pg_catalog.pg_class c ON c.oid = o.relation
-	WHERE featurestore._writer_of(o.relation) IS NOT NULL
-		AND EXISTS (SELECT FROM pg_catalog.pg_event_trigger_ddl_commands() AS altered WHERE altered.objid IN (c.oid, c.relnamespace));
+	PERFORM featurestore._follow_writer(c.oid) FROM featurestore.online_table o JOIN pg_catalog.pg_class c ON c.oid = o.relation
+	WHERE EXISTS (SELECT FROM pg_catalog.pg_event_trigger_ddl_commands() AS altered WHERE altered.objid IN (c.oid, c.relnamespace));
 END
 $$;
 COMMENT ON FUNCTION featurestore._follow_altered() IS 'internal: lets staging tables and writer functions follow what is altered';
