@@ -457,7 +457,7 @@ BEGIN
 			HINT = 'Choose another name for the online table, or drop the relation first.';
 	END IF;
 	PERFORM featurestore._check_online_table(online_table);
-	PERFORM featurestore._lock_sources(online_table);
+	PERFORM featurestore._lock_sources(online_table, true);
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', online_table);
 	SELECT * INTO STRICT result FROM featurestore.window_table t WHERE t.relation = online_table;
 	IF offline_table IS NOT NULL AND result.offline_table IS NOT NULL
