@@ -21,6 +21,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "catalog/spec.h"
 #include "worker/worker.h"
 #include "compat.h"
 
@@ -31,8 +32,7 @@ enum
 	Anum_worker_pid,
 	Anum_worker_started_at,
 	Anum_worker_system_identifier,
-	Anum_worker_is_stopped,
-	Natts_worker = Anum_worker_is_stopped
+	Anum_worker_is_stopped
 };
 
 /* pg_advisory_lock and its like have classes 1 and 2. */
@@ -80,11 +80,12 @@ read_slot(Oid catalog, int slot, WorkerRow *row)
 	HeapTuple	tuple;
 	bool		found = false;
 
+	Assert(RelationGetNumberOfAttributes(rel) <= CATALOG_MAX_COLUMNS);
 	memset(row, 0, sizeof(*row));
 	while (!found && (tuple = systable_getnext(scan)) != NULL)
 	{
-		Datum		values[Natts_worker];
-		bool		nulls[Natts_worker];
+		Datum		values[CATALOG_MAX_COLUMNS];
+		bool		nulls[CATALOG_MAX_COLUMNS];
 
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 		if (DatumGetInt32(values[Anum_worker_slot - 1]) != slot ||

@@ -79,6 +79,7 @@ typedef enum Outcome
 	STEP_FAILED
 } Outcome;
 
+static MemoryContext turn_context = NULL;	/* reset after each turn */
 static MemoryContext tasks_context = NULL;
 static List *tasks = NIL;
 static bool are_stale = true;
@@ -142,6 +143,13 @@ start_transaction(void)
 		CommitTransactionCommand();
 		proc_exit(0);
 	}
+}
+
+static void
+finish_transaction(void)
+{
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(turn_context);
 }
 
 static Task *
@@ -233,7 +241,7 @@ read_tasks(void)
 		poll_interval = FIRST_POLL;
 	SPI_finish();
 	PopActiveSnapshot();
-	CommitTransactionCommand();
+	finish_transaction();
 	read_at = GetCurrentTimestamp();
 }
 
@@ -266,7 +274,7 @@ note_failure(Task *task, TimestampTz started, ErrorData *error)
 	else
 		tasks_are_stale();
 	PopActiveSnapshot();
-	CommitTransactionCommand();
+	finish_transaction();
 }
 
 /* What a step that raised an error came to. */
@@ -337,7 +345,6 @@ run_step(Task *task, bool is_due)
 static Outcome
 run_task(Task *task, bool is_due)
 {
-	MemoryContext context = CurrentMemoryContext;
 	TimestampTz started = GetCurrentTimestamp();
 	ErrorData  *error = NULL;
 	Outcome		outcome = STEP_FAILED;
@@ -351,14 +358,14 @@ run_task(Task *task, bool is_due)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
+		MemoryContextSwitchTo(turn_context);
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
 	}
 	PG_END_TRY();
 
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(turn_context);
 	set_lock_timeout(LAST_LOCK_WAIT);
 	return error ? failed(task, started, error) : outcome;
 }
@@ -436,7 +443,7 @@ ask_for_help(void)
 	}
 	if (TimestampDifferenceExceeds(asked_at, now, HELP_INTERVAL))
 		asked_at = now;
-	CommitTransactionCommand();
+	finish_transaction();
 }
 
 /* When the first of the tasks is due, or the list is to be read again. */
@@ -468,6 +475,7 @@ work_on_tasks(int slot)
 	int			served = 0;
 	int			n;
 
+	turn_context = CurrentMemoryContext;
 	if (are_stale || TimestampDifferenceExceeds(read_at, GetCurrentTimestamp(), poll_interval))
 	{
 		poll_interval = Min(poll_interval * 2, LAST_POLL);

@@ -18,12 +18,13 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "catalog/definition.h"
@@ -52,16 +53,28 @@ remember_worker(PGPROC *proc)
 	known.pid = proc->pid;
 }
 
+/* Can a catalog be read without waiting?  If so it is locked. */
+static bool
+can_read(Oid catalog)
+{
+	return OidIsValid(catalog) && ConditionalLockRelationOid(catalog, AccessShareLock) &&
+		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(catalog));
+}
+
 /* Is there a row of a catalog for whose sake a worker is to be started? */
 static bool
-is_any_row(const char *catalog, bool (*wanted) (Datum *values, bool *nulls))
+is_any_row(Oid schema, const char *catalog, bool (*wanted) (Datum *values, bool *nulls))
 {
-	Oid			relid = get_relname_relid(catalog, get_namespace_oid("featurestore", false));
-	Relation	rel = table_open(relid, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	Oid			relid = get_relname_relid(catalog, schema);
+	Relation	rel;
+	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found = false;
 
+	if (!can_read(relid))
+		return false;
+	rel = table_open(relid, AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	Assert(RelationGetNumberOfAttributes(rel) <= CATALOG_MAX_COLUMNS);
 	while (!found && (tuple = systable_getnext(scan)) != NULL)
 	{
@@ -105,20 +118,23 @@ look_for_worker(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Oid			catalog;
+	Oid			schema;
 	WorkerRow	row;
 
 	if (now < next_look)
 		return;
 	next_look = TimestampTzPlusMilliseconds(now, LOOK_AGAIN);
 	catalog = worker_catalog();
-	if (!OidIsValid(catalog) || find_worker(catalog, 0, &known, &row))
+	if (!can_read(catalog) || find_worker(catalog, 0, &known, &row))
 		return;
 
 	/* what the last statement has defined counts, too */
 	CommandCounterIncrement();
+	schema = get_rel_namespace(catalog);
 	start_at_commit = autostart_worker && !IsBinaryUpgrade && !row.is_stopped &&
 		now >= next_start && TimestampDifferenceExceeds(row.started_at, now, START_AGAIN) &&
-		(is_any_row("publication", runs_by_itself) || is_any_row("staging", is_external)) &&
+		(is_any_row(schema, "publication", runs_by_itself) ||
+		 is_any_row(schema, "staging", is_external)) &&
 		may_start(catalog);
 }
 

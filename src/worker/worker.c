@@ -59,6 +59,7 @@ PGDLLEXPORT void featurestore_worker_main(Datum arg);
 static WorkerOrder order;
 static LOCKTAG slot_tag;
 static TimestampTz database_looked_at = 0;
+static bool is_pausing = false; /* after an error, whatever happens meanwhile */
 
 /*
  * Locks the extension until the end of the transaction; false if there is
@@ -203,6 +204,7 @@ take_turn(void)
 
 	PG_TRY();
 	{
+		is_pausing = false;
 		next = work_on_tasks(order.slot);
 		pause = FIRST_PAUSE;
 	}
@@ -211,6 +213,7 @@ take_turn(void)
 		MemoryContextSwitchTo(context);
 		recover();
 		tasks_are_stale();
+		is_pausing = true;
 		next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
 		pause = Min(pause * 2, LAST_PAUSE);
 	}
@@ -238,7 +241,7 @@ sleep_until(TimestampTz next)
 		if (is_database_wanted() || order.slot >= workers_per_database)
 			proc_exit(0);
 		AcceptInvalidationMessages();
-		if (have_tasks_changed() || wait <= 0)
+		if (wait <= 0 || (have_tasks_changed() && !is_pausing))
 			return;
 		if (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(wait, TICK),
 					  PG_WAIT_EXTENSION) & WL_LATCH_SET)
@@ -246,7 +249,8 @@ sleep_until(TimestampTz next)
 			ResetLatch(MyLatch);
 			AcceptInvalidationMessages();
 			look_at_tasks();
-			return;
+			if (!is_pausing)
+				return;
 		}
 		pgstat_report_stat(false);
 	}

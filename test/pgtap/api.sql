@@ -164,6 +164,7 @@ SELECT columns_are('featurestore', 'window_table', ARRAY['relation', 'entity', '
 SELECT columns_are('featurestore', 'features', ARRAY['feature', 'version', 'is_current', 'owner', 'source_table', 'entity', 'timeseries_column', 'function',
 	'input', 'filter', 'time_window', 'params', 'result_type', 'class', 'online_table', 'state_column', 'description']);
 SELECT columns_are('featurestore', 'progress', ARRAY['pid', 'operation', 'online_table', 'phase', 'done', 'total', 'rate']);
+SELECT columns_are('featurestore', 'worker', ARRAY['slot', 'pid', 'started_at', 'system_identifier', 'is_stopped']);
 SELECT columns_are('featurestore', 'spec', ARRAY['relation', 'version', 'with_status', 'exclude_columns', 'items', 'steps']);
 SELECT columns_are('featurestore', 'feature_specs', ARRAY['spec', 'version', 'owner', 'columns', 'tables', 'with_status', 'exclude_columns', 'items']);
 SELECT columns_are('featurestore', 'lookup_stats', ARRAY['spec', 'is_available', 'calls', 'keys', 'probes', 'misses', 'stale', 'slow_path', 'p50', 'p99', 'since', 'untracked']);
