@@ -65,7 +65,7 @@ BEGIN
 												   AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = c.oid AND k.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND k.attname <> ALL (p.primary_key))),
 									   string_agg(format('%s %s %s %s %s', attnum, attname, atttypid, atttypmod, attcollation), ',' ORDER BY attnum)))
 				  FROM pg_class c JOIN pg_attribute ON attrelid = c.oid WHERE c.oid = online_table AND attnum > 0 AND NOT attisdropped GROUP BY c.oid),
-		'definition', (SELECT md5(concat_ws(';', p.source::oid, p.publish_mode = 'SNAPSHOT', p.primary_key, p.timeseries_column, p.features, p.filter, p.source_retention))
+		'definition', (SELECT md5(concat_ws(';', p.source::oid, replace(p.publish_mode, 'CONTINUOUS', 'TRIGGERED'), p.primary_key, p.timeseries_column, p.features, p.filter, p.source_retention))
 					   FROM featurestore.publication p WHERE p.relation = online_table),
 		'features', (SELECT md5(string_agg(concat_ws(' ', f.relation::oid, c.relowner, f.source::oid, f.entity, f.timeseries_column, f.input, f.filter, f.state_column, r.xmin), ',' ORDER BY f.relation::oid))
 					 FROM featurestore.feature f JOIN pg_class c ON c.oid = f.relation LEFT JOIN pg_rewrite r ON r.ev_class = f.relation
