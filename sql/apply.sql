@@ -109,6 +109,9 @@ DECLARE
 	staging regclass;
 	is_as_made boolean;
 BEGIN
+	IF featurestore._known_shape(publication.relation, 2) IS NOT NULL THEN
+		RETURN true;
+	END IF;
 	IF featurestore._is_external(publication)
 		AND (SELECT count(DISTINCT relowner) > 1 FROM pg_class WHERE oid IN (publication.source, publication.relation)) THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -130,6 +133,7 @@ BEGIN
 			RETURN false;
 		END IF;
 	END LOOP;
+	PERFORM featurestore._keep_shape(publication.relation, 2, featurestore._shape_relations(publication.relation), 'true');
 	RETURN true;
 END
 $$;

@@ -52,12 +52,55 @@ HAVING count(*) > 0
 $$;
 COMMENT ON FUNCTION featurestore._failures(regclass) IS 'internal: how often a publication has failed since its last run';
 
+/*
+ * What this session has found out about a relation before, in answer to a
+ * question, and which still holds; NULL if it has to be found out.  Questions: 1
+ * what a publication depends on, 2 whether it can read what is staged for it.
+ */
+CREATE FUNCTION featurestore._known_shape(relation regclass, question int) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'known_shape' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._known_shape(regclass, int) IS 'internal: what this session knows about a relation';
+
+/*
+ * Keeps an answer that _known_shape did not have, until one of relations is
+ * altered, on which alone it depends; gives it.
+ */
+CREATE FUNCTION featurestore._keep_shape(relation regclass, question int, relations regclass[], answer jsonb) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'keep_shape' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION featurestore._keep_shape(regclass, int, regclass[], jsonb) IS 'internal: keeps what was found out about a relation';
+
+/*
+ * The tables on which depends what is found out about the sources of a
+ * publication; NULL where that depends on more: on partitions, which are altered
+ * one by one, or on what one role may do with what is another's.
+ */
+CREATE FUNCTION featurestore._shape_relations(online_table regclass) RETURNS regclass[]
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	sources regclass[] := ARRAY(SELECT featurestore._captured_sources(online_table));
+BEGIN
+	IF sources = '{}' OR EXISTS (SELECT FROM pg_class s JOIN pg_class o ON o.oid = online_table
+								 WHERE s.oid = ANY (sources) AND (s.relowner <> o.relowner OR s.relhassubclass OR s.relispartition)) THEN
+		RETURN NULL;
+	END IF;
+	RETURN sources || ARRAY(SELECT s.staging FROM featurestore._stagings(online_table) AS s)
+		|| ARRAY(SELECT f.relation FROM featurestore.feature f WHERE f.online_table = _shape_relations.online_table);
+END
+$$;
+COMMENT ON FUNCTION featurestore._shape_relations(regclass) IS 'internal: tables that the shape of sources depends on';
+
 /* What a publication depends on besides captured changes, as of the current snapshot. */
 CREATE FUNCTION featurestore._fingerprints(online_table regclass) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
+DECLARE
+	result jsonb := featurestore._known_shape(online_table, 1);
 BEGIN
-	RETURN (
+	IF result IS NOT NULL THEN
+		RETURN result;
+	END IF;
+	result := (
 	SELECT jsonb_build_object(
 		'table', (SELECT md5(concat_ws(';', c.relowner, c.relforcerowsecurity, (SELECT coalesce(bool_or(condeferred), false) FROM pg_constraint WHERE conrelid = c.oid),
 									   EXISTS (SELECT FROM featurestore.publication p JOIN pg_index i ON i.indrelid = p.relation AND i.indnkeyatts = cardinality(p.primary_key)
@@ -75,6 +118,7 @@ BEGIN
 				  WHERE EXISTS (SELECT FROM featurestore._captured_sources(online_table) AS source JOIN pg_class s ON s.oid = source
 								JOIN pg_class o ON o.oid = online_table WHERE o.relowner <> s.relowner)),
 		'sources', (SELECT jsonb_object_agg(source::oid::text, featurestore._fingerprint(source)) FROM featurestore._captured_sources(online_table) AS source)));
+	RETURN coalesce(featurestore._keep_shape(online_table, 1, featurestore._shape_relations(online_table), result), result);
 END
 $$;
 COMMENT ON FUNCTION featurestore._fingerprints(regclass) IS 'internal: what a publication depends on besides captured changes';

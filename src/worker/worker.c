@@ -282,6 +282,7 @@ featurestore_worker_main(Datum arg)
 		TimestampTz next = take_turn();
 
 		pgstat_report_activity(STATE_IDLE, NULL);
+		pgstat_report_stat(false);
 		sleep_until(next);
 	}
 }
