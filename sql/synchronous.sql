@@ -185,10 +185,12 @@ COMMENT ON FUNCTION featurestore._is_synchronous(featurestore.publication) IS 'i
  * and what it gives as the owner of the table: parts, see _synchronous_part;
  * lock, where rows have to be; empty, which of those that lock has inserted are
  * for rebuild; rebuild; and watched, relations that it was made from.  NULL if
- * they are not to be applied.
+ * they are not to be applied.  STABLE, and so is all that it calls: it tells how
+ * things are by the snapshot of the statement, which may be newer than that of
+ * the transaction.
  */
 CREATE FUNCTION featurestore._synchronous_program(online_table regclass) RETURNS jsonb
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	publication featurestore.publication;

@@ -690,34 +690,27 @@ apply_changes(List *changes)
 
 /*
  * Applies the own changes of this transaction that are not applied yet; false
- * if there are none.
+ * if there are none.  All that it takes lives in the memory of the SPI procedure.
  */
 bool
 apply_own_changes(void)
 {
-	MemoryContext context;
-	MemoryContext old;
 	List	   *changes;
 	ListCell   *lc;
 
 	if (is_applying || !has_own_changes())
 		return false;
-	context = AllocSetContextCreate(CurrentMemoryContext, "featurestore own changes",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
 	is_applying = true;
 	PG_TRY();
 	{
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
-		MemoryContextSwitchTo(context);
 		PushActiveSnapshot(GetTransactionSnapshot());
 		while ((changes = take_own_changes()) != NIL)
 		{
 			apply_changes(changes);
 			foreach(lc, changes)
 				tuplestore_end(((OwnChanges *) lfirst(lc))->rows);
-			MemoryContextReset(context);
 		}
 		PopActiveSnapshot();
 		SPI_finish();
@@ -727,7 +720,5 @@ apply_own_changes(void)
 		is_applying = false;
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
 	return true;
 }
