@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "replication/walreceiver.h"
 #include "storage/spin.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "catalog/pending.h"
@@ -26,24 +27,42 @@ PG_FUNCTION_INFO_V1(replay_lag);
 /* A primary that is silent for longer may not be there any more; the default of wal_receiver_timeout. */
 #define SILENCE_MS 60000
 
-/* The time up to which all is replayed; DT_NOBEGIN if that is not known. */
-static TimestampTz
-replayed_up_to(void)
+/* What a standby last heard of its primary. */
+typedef struct Heard
 {
-	TimestampTz committed = GetLatestXTime();
-	TimestampTz sent;
-	XLogRecPtr	end;
+	bool		is_known;
+	XLogRecPtr	end;			/* of what the primary had */
+	TimestampTz sent;			/* by the clock of the primary */
+	TimestampTz received;
+} Heard;
+
+/*
+ * Whoever begins to connect says that he has heard something this very moment.
+ * A message took longer.
+ */
+static Heard
+heard_of_primary(void)
+{
+	Heard		heard;
 
 	SpinLockAcquire(&WalRcv->mutex);
-	end = WalRcv->latestWalEnd;
-	sent = WalRcv->lastMsgSendTime;
+	heard.end = WalRcv->latestWalEnd;
+	heard.sent = WalRcv->lastMsgSendTime;
+	heard.received = WalRcv->lastMsgReceiptTime;
 	SpinLockRelease(&WalRcv->mutex);
+	heard.is_known = !XLogRecPtrIsInvalid(heard.end) && heard.sent != heard.received;
+	return heard;
+}
 
-	if (committed == 0)
-		committed = DT_NOBEGIN;
-	if (!XLogRecPtrIsInvalid(end) && GetXLogReplayRecPtr(NULL) >= end && sent > committed)
-		return sent;
-	return committed;
+/* The time up to which all is replayed; DT_NOBEGIN if that is not known. */
+static TimestampTz
+replayed_up_to(const Heard *heard)
+{
+	TimestampTz committed = GetLatestXTime();
+
+	if (heard->is_known && GetXLogReplayRecPtr(NULL) >= heard->end && heard->sent > committed)
+		return heard->sent;
+	return committed == 0 ? DT_NOBEGIN : committed;
 }
 
 /* The time up to which the current snapshot sees all that was committed; DT_NOBEGIN if that is not known. */
@@ -51,11 +70,15 @@ TimestampTz
 seen_up_to(void)
 {
 	TimestampTz clock = GetCurrentStatementStartTimestamp();
+	Heard		heard;
 
 	if (IsolationUsesXactSnapshot())
 		/* how far replay was when the snapshot was taken is not known any more */
 		return RecoveryInProgress() ? DT_NOBEGIN : GetCurrentTransactionStartTimestamp();
-	return RecoveryInProgress() ? Min(clock, replayed_up_to()) : clock;
+	if (!RecoveryInProgress())
+		return clock;
+	heard = heard_of_primary();
+	return Min(clock, replayed_up_to(&heard));
 }
 
 /*
@@ -69,21 +92,14 @@ replay_lag(PG_FUNCTION_ARGS)
 {
 	TimestampTz clock = GetCurrentStatementStartTimestamp();
 	TimestampTz replayed;
-	XLogRecPtr	end;
-	TimestampTz received;
-	bool		is_streaming;
+	Heard		heard;
 
 	if (!RecoveryInProgress())
 		PG_RETURN_NULL();
-	SpinLockAcquire(&WalRcv->mutex);
-	is_streaming = WalRcv->walRcvState == WALRCV_STREAMING;
-	end = WalRcv->latestWalEnd;
-	received = WalRcv->lastMsgReceiptTime;
-	SpinLockRelease(&WalRcv->mutex);
-
-	replayed = replayed_up_to();
-	if (is_streaming && GetXLogReplayRecPtr(NULL) >= end &&
-		!TimestampDifferenceExceeds(received, clock, SILENCE_MS))
+	heard = heard_of_primary();
+	replayed = replayed_up_to(&heard);
+	if (heard.is_known && GetXLogReplayRecPtr(NULL) >= heard.end &&
+		!TimestampDifferenceExceeds(heard.received, clock, SILENCE_MS))
 		replayed = clock;
 	if (TIMESTAMP_IS_NOBEGIN(replayed))
 		PG_RETURN_NULL();
