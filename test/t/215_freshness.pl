@@ -21,7 +21,8 @@ CREATE SCHEMA f;
 CREATE TABLE f.source (id int PRIMARY KEY, v int);
 INSERT INTO f.source VALUES (1, 1);
 SELECT featurestore.publish_table('f.source', 'f.continuous', 'CONTINUOUS');
-SELECT featurestore.publish_table('f.source', 'f.compared', 'SNAPSHOT', schedule => '0 0 1 1 *');
+SELECT featurestore.publish_table('f.source', 'f.compared', 'SNAPSHOT', schedule => '* * * * * ?');
+SELECT featurestore.publish_table('f.source', 'f.seldom', schedule => '0 0 1 1 *');
 CREATE TABLE f.direct (id int PRIMARY KEY, at timestamptz);
 SELECT featurestore.create_online_table('f.direct', timeseries_column => 'at');
 SELECT featurestore.create_feature_spec('f.s', ARRAY[featurestore.lookup('f.continuous', '{id}', max_lag => '1 hour')], with_status => true);
@@ -77,6 +78,8 @@ is(fresh($standby, 'continuous'), 'LAGGING|f|1|changes wait to be applied', 'whi
 both_give($status, '|STALE', 'a lookup must not miss that');
 ask($primary, 'SELECT featurestore.start_worker()');
 ok($primary->poll_query_until('postgres', "SELECT pending = 0 FROM featurestore.freshness WHERE online_table = 'f.continuous'::regclass"), 'a worker is started');
+ok($primary->poll_query_until('postgres', "SELECT v = 2 FROM f.compared"), 'which goes by schedules, too');
+is(ask($primary, 'SELECT v FROM f.seldom'), '1', 'and only by them');
 catch_up();
 both_are('continuous', 'OK|t|0|', 'with a worker');
 both_give($status, '2|PRESENT', 'lookups see what was missing');
