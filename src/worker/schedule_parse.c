@@ -76,8 +76,6 @@ typedef struct Field
 	const char *rest;			/* what is not read yet */
 } Field;
 
-static void schedule_error(const char *schedule, char *detail) pg_attribute_noreturn();
-
 static void
 schedule_error(const char *schedule, char *detail)
 {
