@@ -87,65 +87,97 @@ has_moved(const Search *search)
 		!datum_image_eq(newest.applied.snapshot, search->applied.snapshot, false, -1);
 }
 
+/* The columns of a staged row that are asked for. */
+typedef struct StagedColumns
+{
+	AttrNumber	xid;
+	AttrNumber	sequence;
+	AttrNumber	time;
+} StagedColumns;
+
+/* Finds them; false if a partition has not the shape of one. */
+static bool
+find_columns(Relation rel, StagedColumns *columns)
+{
+	columns->xid = typed_column(rel, "_xid", XID8OID);
+	columns->sequence = typed_column(rel, "_sequence", INT8OID);
+	columns->time = typed_column(rel, "_commit_timestamp", TIMESTAMPTZOID);
+	return rel->rd_rel->relkind == RELKIND_RELATION && columns->xid && columns->sequence &&
+		columns->time;
+}
+
+/* Looks at a staged row, of a transaction that may not be part of the position. */
+static void
+look_at_row(Search *search, Relation rel, const StagedColumns *columns, TupleTableSlot *slot,
+			FullTransactionId xid)
+{
+	bool		isnull;
+	int64		sequence = DatumGetInt64(slot_getattr(slot, columns->sequence, &isnull));
+	TimestampTz time;
+
+	if (isnull || !change_is_after(&search->applied, xid, sequence) ||
+		!table_tuple_satisfies_snapshot(rel, slot, search->snapshot))
+		return;
+	search->found->changes++;
+	time = DatumGetTimestampTz(slot_getattr(slot, columns->time, &isnull));
+	/* without a time it may have waited since ever */
+	search->found->oldest = Min(search->found->oldest, isnull ? DT_NOBEGIN : time);
+}
+
+/*
+ * Reads a partition.  All rows are read, seen by the snapshot or not, so that it
+ * can be remembered what is there; and a SERIALIZABLE transaction does not read
+ * it as a whole, as far as others are concerned: else any two that look something
+ * up and then write to a source would stand in each other's way.
+ */
+static void
+read_partition(Search *search, Relation rel, const StagedColumns *columns)
+{
+	XLogRecPtr	read_at = quiet_begin();
+	FullTransactionId newest = InvalidFullTransactionId;
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, SnapshotAny, 0, NULL);
+
+	while (!is_over(search) && table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+		FullTransactionId xid = DatumGetFullTransactionId(slot_getattr(slot, columns->xid, &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		if (isnull)
+			continue;
+		if (FullTransactionIdPrecedes(newest, xid))
+			newest = xid;
+		if (!FullTransactionIdPrecedes(xid, search->applied.oldest))
+			look_at_row(search, rel, columns, slot, xid);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	if (!is_over(search))
+		quiet_remember(rel, read_at, newest);
+}
+
 /*
  * Searches one partition of a staging table, which is locked.  False if it
  * cannot be told what the snapshot should see in it.
- *
- * A SERIALIZABLE transaction does not read it as a whole, as far as others are
- * concerned: else any two that look something up and then write to a source
- * would stand in each other's way.
  */
 static bool
 search_partition(Search *search, Oid partition)
 {
-	bool		is_settled;
-	bool		recheck = IsolationIsSerializable();
+	StagedColumns columns;
 	Relation	rel;
-	TupleTableSlot *slot;
-	TableScanDesc scan;
-	AttrNumber	xid_attno;
-	AttrNumber	sequence_attno;
-	AttrNumber	time_attno;
+	bool		is_settled;
+	bool		is_known;
 
 	/* what is thrown away is applied, but maybe not to what the snapshot sees */
 	if (file_is_new(partition, search->snapshot, &is_settled))
 		return !has_moved(search);
 	rel = table_open(partition, NoLock);
-	xid_attno = typed_column(rel, "_xid", XID8OID);
-	sequence_attno = typed_column(rel, "_sequence", INT8OID);
-	time_attno = typed_column(rel, "_commit_timestamp", TIMESTAMPTZOID);
-	if (rel->rd_rel->relkind != RELKIND_RELATION || !xid_attno || !sequence_attno || !time_attno)
-	{
-		table_close(rel, NoLock);
-		return false;
-	}
-
-	slot = table_slot_create(rel, NULL);
-	scan = table_beginscan(rel, recheck ? SnapshotAny : search->snapshot, 0, NULL);
-	while (!is_over(search) && table_scan_getnextslot(scan, ForwardScanDirection, slot))
-	{
-		FullTransactionId xid;
-		int64		sequence;
-		TimestampTz time;
-		bool		isnull;
-
-		CHECK_FOR_INTERRUPTS();
-		xid = DatumGetFullTransactionId(slot_getattr(slot, xid_attno, &isnull));
-		if (isnull || FullTransactionIdPrecedes(xid, search->applied.oldest))
-			continue;
-		sequence = DatumGetInt64(slot_getattr(slot, sequence_attno, &isnull));
-		if (isnull || !change_is_after(&search->applied, xid, sequence) ||
-			(recheck && !table_tuple_satisfies_snapshot(rel, slot, search->snapshot)))
-			continue;
-		search->found->changes++;
-		time = DatumGetTimestampTz(slot_getattr(slot, time_attno, &isnull));
-		/* without a time it may have waited since ever */
-		search->found->oldest = Min(search->found->oldest, isnull ? DT_NOBEGIN : time);
-	}
-	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
+	is_known = find_columns(rel, &columns);
+	if (is_known && !quiet_before(rel, search->applied.oldest))
+		read_partition(search, rel, &columns);
 	table_close(rel, NoLock);
-	return true;
+	return is_known;
 }
 
 /*

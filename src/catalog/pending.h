@@ -6,8 +6,10 @@
 #define FEATURESTORE_PENDING_H
 
 #include "access/transam.h"
+#include "access/xlogdefs.h"
 #include "datatype/timestamp.h"
 #include "utils/fmgrprotos.h"
+#include "utils/relcache.h"
 #include "utils/snapshot.h"
 #include "utils/xid8.h"
 
@@ -51,6 +53,11 @@ extern bool find_pending(Oid online_table, Snapshot snapshot, PendingChanges *pe
  * a time (DT_NOEND: since whenever), or can that not be told?  Stops at the first.
  */
 extern bool has_pending(Oid online_table, Snapshot snapshot, TimestampTz before);
+
+/* quiet.c */
+extern XLogRecPtr quiet_begin(void);
+extern void quiet_remember(Relation rel, XLogRecPtr read_at, FullTransactionId newest);
+extern bool quiet_before(Relation rel, FullTransactionId xid);
 
 /* replay.c */
 extern TimestampTz seen_up_to(void);
