@@ -158,8 +158,8 @@ COMMENT ON FUNCTION featurestore._difference(jsonb, jsonb) IS 'internal: the dif
  *   unique index that is immediate and has neither predicate nor expressions.
  * merge: rule by column for rows that are written with write_features, the
  *   writer function or a staging table; columns not named have "replace".
- *     "replace", "coalesce": the new value; the new value unless it is NULL.  Of a
- *       row that is older than what is stored neither counts.
+ *     "replace", "coalesce": the new value; the new value unless it is NULL.  They
+ *       do not count in a row that is older than the stored row, or value.
  *     "add", "min", "max": numbers or intervals add up; the least, greatest value.
  *     "first", "last", "last_n(10)": by the timeseries column, NULLs are skipped;
  *       last_n is for arrays, and takes one value a row.
