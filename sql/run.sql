@@ -102,7 +102,7 @@ BEGIN
 	END IF;
 	result := (
 	SELECT jsonb_build_object(
-		'table', (SELECT md5(concat_ws(';', c.relowner, c.relforcerowsecurity, (SELECT coalesce(bool_or(condeferred), false) FROM pg_constraint WHERE conrelid = c.oid),
+		'table', (SELECT md5(concat_ws(';', c.relowner, featurestore._owner_since(c.oid), c.relforcerowsecurity, (SELECT coalesce(bool_or(condeferred), false) FROM pg_constraint WHERE conrelid = c.oid),
 									   EXISTS (SELECT FROM featurestore.publication p JOIN pg_index i ON i.indrelid = p.relation AND i.indnkeyatts = cardinality(p.primary_key)
 											   WHERE p.relation = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
 												   AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = c.oid AND k.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND k.attname <> ALL (p.primary_key))),

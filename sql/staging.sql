@@ -113,6 +113,15 @@ WHERE p.publish_mode <> 'SNAPSHOT'
 $$;
 COMMENT ON FUNCTION featurestore._consumers(regclass) IS 'internal: online tables that changes of a table are applied to';
 
+/* The transaction that gave a relation its owner, so that one is noticed who had it for a while; NULL for an owner that the server is made with. */
+CREATE FUNCTION featurestore._owner_since(relation oid) RETURNS xid
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+SELECT xmin FROM pg_shdepend
+WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND classid = 'pg_class'::regclass AND objid = relation AND objsubid = 0 AND deptype = 'o'
+$$;
+COMMENT ON FUNCTION featurestore._owner_since(oid) IS 'internal: the transaction that gave a relation its owner';
+
 /*
  * What source looks like: "base", and by OID the "children", its partitions at
  * all levels.  It changes with whatever could change rows unnoticed by the
@@ -127,7 +136,7 @@ CREATE FUNCTION featurestore._fingerprint(source regclass) RETURNS jsonb
 BEGIN
 	RETURN (
 	WITH member AS MATERIALIZED (
-		SELECT t.relation, concat_ws(E'\n', t.link, c.oid, c.relowner, c.relpersistence,
+		SELECT t.relation, concat_ws(E'\n', t.link, c.oid, c.relowner, featurestore._owner_since(c.oid), c.relpersistence,
 			(SELECT string_agg(concat_ws(' ', attnum, attname, atttypid, atttypmod, attcollation, a.xmin), E'\n' ORDER BY attnum)
 			 FROM pg_attribute a WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped),
 			(SELECT string_agg(concat_ws(' ', g.oid, tgenabled, g.xmin), E'\n' ORDER BY g.oid)

@@ -51,9 +51,6 @@ PG_FUNCTION_INFO_V1(flush_captured);
 /* Within a trigger of a trigger it takes so many times as much: see write_rows_if_full. */
 #define NESTED_FACTOR 10
 
-/* More memory than this is not spent on own changes of a source. */
-#define OWN_BYTES (64 * 1024 * 1024)
-
 /* So many are handed to the table at a time. */
 #define WRITTEN_AT_ONCE 100
 
@@ -221,11 +218,11 @@ stage_row(StagedRows *list, const StagedRow *row, int position)
 		collapse(list);
 }
 
-/* Do own changes take more memory than they should? */
+/* Do own changes take more memory than they should?  To look at the whole source is maintenance. */
 bool
 has_too_many(const StagedRows *list)
 {
-	return list->is_own && list->own_bytes > OWN_BYTES;
+	return list->is_own && list->own_bytes > maintenance_work_mem * INT64CONST(1024);
 }
 
 /*
