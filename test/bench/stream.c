@@ -4,7 +4,7 @@
  *
  * Usage: stream freshness SECONDS RATE ROWS WRITE PROBE LOOKUP
  *		  stream lookups SECONDS LOOKUP KEYS
- *		  stream statements ROUNDS CALLS PARAMETERS {NAME STATEMENT}...
+ *		  stream statements ROUNDS CALLS PARAMETERS {NAME FIRST STATEMENT}...
  *
  * Freshness: one connection writes RATE rows a second, ROWS of them with each
  * WRITE, whose $1 is a number that goes up and $2 is ROWS.  Meanwhile another
@@ -17,8 +17,8 @@
  *
  * Statements: sides that do the same, in rounds of CALLS each, in an order that
  * rotates.  PARAMETERS is a query that gives a row for each call, all made
- * before the clock starts; each side takes as many of its columns as it has
- * parameters.
+ * before the clock starts; a side takes as many of its columns as it has
+ * parameters, from column FIRST on, the first being 1.
  *
  * Results are lines for psql's \copy, of columns separated by tabs.
  */
@@ -282,12 +282,30 @@ server_cpu(PGconn *conn)
 	return nanoseconds / 1000;
 }
 
-/* One block of a side: calls rows of parameters from first on; prints name, round, seconds, seconds of CPU */
-static void
-run_block(PGconn *conn, const char *name, int round, const PGresult *parameters, int first, int calls)
+typedef struct Side
 {
-	PGresult   *description = PQdescribePrepared(conn, name);
-	int			n = PQnparams(description);
+	const char *name;
+	int			first;			/* column of the parameters, from 0 */
+	int			n;				/* parameters */
+} Side;
+
+static Side
+make_side(PGconn *conn, char **args)
+{
+	Side		side = {args[0], atoi(args[1]) - 1, 0};
+	PGresult   *description;
+
+	prepare(conn, side.name, args[2]);
+	description = PQdescribePrepared(conn, side.name);
+	side.n = PQnparams(description);
+	PQclear(description);
+	return side;
+}
+
+/* One block of a side: calls rows of parameters from start on; prints name, round, seconds, seconds of CPU */
+static void
+run_block(PGconn *conn, const Side *side, int round, const PGresult *parameters, int start, int calls)
+{
 	double		cpu = server_cpu(conn);
 	double		started = microseconds();
 	double		elapsed;
@@ -296,13 +314,12 @@ run_block(PGconn *conn, const char *name, int round, const PGresult *parameters,
 	{
 		const char *values[MAX_PARAMETERS];
 
-		for (int i = 0; i < n; i++)
-			values[i] = PQgetvalue(parameters, first + call, i);
-		PQclear(execute(conn, name, n, values));
+		for (int i = 0; i < side->n; i++)
+			values[i] = PQgetvalue(parameters, start + call, side->first + i);
+		PQclear(execute(conn, side->name, side->n, values));
 	}
 	elapsed = microseconds() - started;
-	printf("%s\t%d\t%.6f\t%.6f\n", name, round, elapsed / 1e6, (server_cpu(conn) - cpu) / 1e6);
-	PQclear(description);
+	printf("%s\t%d\t%.6f\t%.6f\n", side->name, round, elapsed / 1e6, (server_cpu(conn) - cpu) / 1e6);
 }
 
 static void
@@ -310,19 +327,24 @@ statements(int argc, char **args)
 {
 	int			rounds = atoi(args[0]);
 	int			calls = atoi(args[1]);
-	int			sides = (argc - 3) / 2;
+	int			n = (argc - 3) / 3;
+	Side		sides[MAX_SIDES];
 	PGconn	   *conn = connect_server();
 	PGresult   *parameters = PQexec(conn, args[2]);
 
 	if (PQresultStatus(parameters) != PGRES_TUPLES_OK)
 		die("%s", PQerrorMessage(conn));
-	if (PQnfields(parameters) > MAX_PARAMETERS || sides > MAX_SIDES || PQntuples(parameters) < rounds * calls)
-		die("too many sides or parameters, or too few rows of them");
-	for (int i = 0; i < sides; i++)
-		prepare(conn, args[3 + 2 * i], args[4 + 2 * i]);
+	if (n > MAX_SIDES || PQntuples(parameters) < rounds * calls)
+		die("too many sides, or too few rows of parameters");
+	for (int i = 0; i < n; i++)
+	{
+		sides[i] = make_side(conn, args + 3 + 3 * i);
+		if (sides[i].first < 0 || sides[i].first + sides[i].n > PQnfields(parameters) || sides[i].n > MAX_PARAMETERS)
+			die("%s has other parameters", sides[i].name);
+	}
 	for (int round = 0; round < rounds; round++)
-		for (int i = 0; i < sides; i++)
-			run_block(conn, args[3 + 2 * ((round + i) % sides)], round, parameters, round * calls, calls);
+		for (int i = 0; i < n; i++)
+			run_block(conn, &sides[(round + i) % n], round, parameters, round * calls, calls);
 	PQclear(parameters);
 	PQfinish(conn);
 }
@@ -334,7 +356,7 @@ main(int argc, char **argv)
 		freshness(argv + 2);
 	else if (argc == 5 && strcmp(argv[1], "lookups") == 0)
 		lookups(argv + 2);
-	else if (argc >= 7 && argc % 2 == 1 && strcmp(argv[1], "statements") == 0)
+	else if (argc >= 8 && (argc - 5) % 3 == 0 && strcmp(argv[1], "statements") == 0)
 		statements(argc - 2, argv + 2);
 	else
 		die("unknown command or wrong number of arguments");

@@ -34,27 +34,29 @@ SELECT count(featurestore.materialize_features(ARRAY(SELECT featurestore.registe
 	'[{"function": "count", "input": "amount"}, {"function": "sum", "input": "amount"}, {"function": "max", "input": "amount"}]',
 	'{rolling 1h,rolling 24h,rolling 7d,rolling 30d}')), 'windows', publish_mode => 'CONTINUOUS')) \g /dev/null
 SELECT featurestore.create_feature_spec('answers', ARRAY[featurestore.feature('{amount_count_rolling_1h,amount_sum_rolling_1d,amount_max_rolling_7d}')]) \g /dev/null
-CREATE TABLE hand_event (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entity int, at timestamptz, amount float8);
+CREATE TABLE hand_event (entity int, at timestamptz, amount float8, xid xid8 DEFAULT pg_current_xact_id());
 CREATE INDEX ON hand_event (entity, at);
+CREATE INDEX ON hand_event (xid);
 CREATE TABLE counter (entity int PRIMARY KEY, n bigint NOT NULL, total float8 NOT NULL, most float8 NOT NULL) WITH (fillfactor = 70);
 INSERT INTO counter SELECT entity, count(*), sum(amount), max(amount) FROM event GROUP BY entity;
 
-/* The loop one would write by hand, for one writer at a time: counts what is new, as often as there is any */
+/* The loop one would write by hand: counts the events of transactions that were running when it last did, and have ended */
 CREATE PROCEDURE count_by_hand() LANGUAGE plpgsql AS $$
 DECLARE
-	last bigint := 0;
-	newest bigint;
+	done xid8 := pg_snapshot_xmin(pg_current_snapshot());
+	newest xid8;
+	changed bigint;
 BEGIN
 	LOOP
-		SELECT coalesce(max(id), last) INTO newest FROM sbench.hand_event;
-		IF newest > last THEN
-			INSERT INTO sbench.counter AS t SELECT entity, count(amount), sum(amount), max(amount) FROM sbench.hand_event WHERE id > last AND id <= newest GROUP BY entity
-				ON CONFLICT (entity) DO UPDATE SET n = t.n + excluded.n, total = t.total + excluded.total, most = greatest(t.most, excluded.most);
-			last := newest;
-		ELSE
+		COMMIT;
+		newest := pg_snapshot_xmin(pg_current_snapshot());
+		INSERT INTO sbench.counter AS t SELECT entity, count(amount), sum(amount), max(amount) FROM sbench.hand_event WHERE xid >= done AND xid < newest GROUP BY entity
+			ON CONFLICT (entity) DO UPDATE SET n = t.n + excluded.n, total = t.total + excluded.total, most = greatest(t.most, excluded.most);
+		GET DIAGNOSTICS changed = ROW_COUNT;
+		done := newest;
+		IF changed = 0 THEN
 			PERFORM pg_sleep(0.001);
 		END IF;
-		COMMIT;
 	END LOOP;
 END
 $$;

@@ -32,7 +32,7 @@ note "seed $seed, $rounds rounds";
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
-$node->append_conf('postgresql.conf', "${Writers::config}featurestore.fill_chunk = 60");
+$node->append_conf('postgresql.conf', "${Writers::config}featurestore.autostart_worker = off\nfeaturestore.fill_chunk = 60");
 $node->start;
 
 Writers::make($node, 't');

@@ -33,6 +33,7 @@ deadlock_timeout = 100ms
 shared_buffers = 32MB
 fsync = off
 featurestore.fill_chunk = 500
+featurestore.autostart_worker = on
 featurestore.workers = 2
 max_worker_processes = 16
 timezone = 'UTC'

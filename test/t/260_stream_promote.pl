@@ -39,7 +39,7 @@ SELECT featurestore.create_feature_spec('late', ARRAY[featurestore.lookup('c_bea
 SQL
 
 # Value and status of a row that is STALE when its table lacks a change for more than a second
-sub beat { return $_[0]->safe_psql('postgres', q{SELECT format('%s %s', r -> 'n', r #>> '{metadata,n,status}') FROM (SELECT featurestore.feature_lookup_json('cr.late', '{"id": 1}', metadata => true)) AS l(r)}) }
+sub beat { return $_[0]->safe_psql('postgres', q{SELECT format('%s %s', r #>> '{values,n}', r #>> '{status,n,status}') FROM (SELECT featurestore.feature_lookup_json('cr.late', '{"id": 1}', metadata => true)) AS l(r)}) }
 
 sub await
 {

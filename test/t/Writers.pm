@@ -23,6 +23,7 @@ restart_after_crash = on
 max_prepared_transactions = 6
 autovacuum_naptime = 1s
 deadlock_timeout = 100ms
+featurestore.autostart_worker = on
 shared_buffers = 32MB
 timezone = 'UTC'
 # errors with their SQLSTATE, and little else
