@@ -129,6 +129,7 @@ COMMENT ON FUNCTION featurestore._bind_writer(regprocedure, regclass) IS 'intern
 
 /*
  * Lets the writer function of a table write to it by the name that it has now.
+ * For another owner it is made anew: nobody is given what another has written.
  * Called as the extension's owner, for the event trigger; runs nothing of anybody's.
  */
 CREATE FUNCTION featurestore._follow_writer(online_table regclass) RETURNS void
@@ -137,12 +138,17 @@ CREATE FUNCTION featurestore._follow_writer(online_table regclass) RETURNS void
 DECLARE
 	writer regprocedure := featurestore._writer_of(online_table);
 BEGIN
-	IF NOT starts_with((SELECT prosrc FROM pg_proc WHERE oid = writer), featurestore._writer_mark(featurestore._relation_name(online_table))) THEN
+	IF (SELECT proowner FROM pg_proc WHERE oid = writer) <> (SELECT relowner FROM pg_class WHERE oid = online_table) THEN
+		EXECUTE format('DROP FUNCTION %s', writer);
+		PERFORM featurestore._create_writer(online_table);
+	ELSIF NOT starts_with((SELECT prosrc FROM pg_proc WHERE oid = writer), featurestore._writer_mark(featurestore._relation_name(online_table))) THEN
 		EXECUTE format('CREATE OR REPLACE FUNCTION %s(%s) RETURNS featurestore.write_result LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp'
 					   ' SET plan_cache_mode = force_generic_plan AS %L', (SELECT format('%s.%I', pronamespace::regnamespace, proname) FROM pg_proc WHERE oid = writer),
 					   pg_get_function_arguments(writer), featurestore._writer_body(online_table, featurestore._writer_columns(online_table)));
 		PERFORM featurestore._bind_writer(writer, online_table);
 	END IF;
+EXCEPTION WHEN dependent_objects_still_exist OR duplicate_function THEN
+	RAISE WARNING 'function % is not that of the owner of %', writer, online_table USING HINT = 'Drop it, and call create_online_table again.';
 END
 $$;
 COMMENT ON FUNCTION featurestore._follow_writer(regclass) IS 'internal: lets a writer function follow the name of its table';

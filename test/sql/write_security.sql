@@ -109,7 +109,15 @@ CREATE TABLE ws.made (id int PRIMARY KEY, n int);
 ALTER TABLE ws.made OWNER TO regress_ws_owner;
 SELECT featurestore.create_online_table('ws.made', '{"n": "add"}');
 SELECT proowner::regrole FROM pg_proc WHERE proname = 'made_write';
+-- another owner gets one of his own, whatever the old one did to his
 SET ROLE regress_ws_owner;
+ALTER FUNCTION made_write SECURITY DEFINER;
+RESET ROLE;
+GRANT CREATE ON SCHEMA ws TO regress_ws_writer;
+ALTER TABLE ws.made OWNER TO regress_ws_writer;
+SELECT proowner::regrole, prosecdef FROM pg_proc WHERE proname = 'made_write';
+SET ROLE regress_ws_writer;
+SELECT * FROM made_write('{1}', '{1}', 'h1');
 DROP TABLE ws.made;
 SELECT count(*) FROM pg_proc WHERE proname = 'made_write';
 
