@@ -21,36 +21,31 @@ MODULE_MAGIC_COMPAT;
 
 void		_PG_init(void);
 
-/* Called when the library is loaded into a backend. */
-void
-_PG_init(void)
+static void
+define_lookup_settings(void)
 {
 	DefineCustomBoolVariable("featurestore.enable_direct_lookup",
 							 "Lets lookups probe indexes directly.",
 							 "Turned off, they go through the planner; the results are the same.",
 							 &enable_direct_lookup, true, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomBoolVariable("featurestore.track_lookups",
-							 "Counts lookups for the view lookup_stats.",
-							 "Needs the library in shared_preload_libraries.",
-							 &track_lookups, true, PGC_SUSET, 0, NULL, NULL, NULL);
-	lookup_stats_init();
 	DefineCustomIntVariable("featurestore.row_cache_size",
 							"Memory in which a session remembers where rows are.",
 							"Lookups of the same keys skip the index; 0 turns it off.",
 							&row_cache_size, 16384, 0, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+	DefineCustomBoolVariable("featurestore.track_lookups",
+							 "Counts lookups for the view lookup_stats.",
+							 "Needs the library in shared_preload_libraries.",
+							 &track_lookups, true, PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_publish_settings(void)
+{
 	DefineCustomIntVariable("featurestore.fill_chunk",
 							"Rows of a source that one step of a first fill goes through.",
 							"A fill that was interrupted goes on after the last step.",
 							&fill_chunk, 100000, 1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomBoolVariable("featurestore.autostart_worker",
-							 "Lets transactions start a worker when there is none.",
-							 "They do if publications are to run by themselves.",
-							 &autostart_worker, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("featurestore.workers",
-							"Workers that a database has at most.",
-							"There is one, and more when it falls behind.",
-							&workers_per_database, 1, 1, MAX_SLOTS, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("featurestore.guard_merge_rules",
 							 "Refuses plain updates of columns with merge rules.",
 							 "Turned off, values can be mended by hand.",
@@ -60,12 +55,33 @@ _PG_init(void)
 							"The last ten thousand of each table are remembered in any case.",
 							&batch_retention, 24 * 60, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN,
 							NULL, NULL, NULL);
+	DefineCustomBoolVariable("featurestore.autostart_worker",
+							 "Lets transactions start a worker when there is none.",
+							 "They do if publications are to run by themselves.",
+							 &autostart_worker, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("featurestore.workers",
+							"Workers that a database has at most.",
+							"There is one, and more when it falls behind.",
+							&workers_per_database, 1, 1, MAX_SLOTS, PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+/*
+ * Called when the library is loaded into a backend.  What is registered last is
+ * called first when a transaction ends: changes are written, those of
+ * SYNCHRONOUS publications applied, and the worker is woken.
+ */
+void
+_PG_init(void)
+{
+	define_lookup_settings();
+	define_publish_settings();
+	lookup_stats_init();
 	MarkGUCPrefixReserved("featurestore");
 	spec_cache_init();
-	/* before the buffer, whose callback is then called first */
 	wake_init();
 	capture_source_init();
 	synchronous_init();
+	set_constraints_init();
 	capture_buffer_init();
 	launcher_init();
 }

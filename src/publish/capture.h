@@ -157,4 +157,7 @@ extern bool apply_own_changes(void);
 extern void synchronous_init(void);
 extern void synchronous_invalidate(Oid relid);
 
+/* set_constraints.c */
+extern void set_constraints_init(void);
+
 #endif							/* FEATURESTORE_CAPTURE_H */

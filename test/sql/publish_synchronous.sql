@@ -283,5 +283,28 @@ COMMIT;
 SELECT count(*), count(*) FILTER (WHERE o.filler = l.filler) AS same FROM large l FULL JOIN large_online o USING (id);
 SELECT operation, rows_changed FROM featurestore.publish_runs WHERE online_table = 'large_online'::regclass ORDER BY id;
 
+--
+-- Before the transaction ends
+--
+BEGIN;
+INSERT INTO large VALUES (8, 'eight');
+SELECT filler FROM large_online WHERE id = 8;
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT filler FROM large_online WHERE id = 8;
+UPDATE large SET filler = 'acht' WHERE id = 8;
+SET CONSTRAINTS ALL DEFERRED;
+SELECT filler FROM large_online WHERE id = 8;
+COMMIT;
+SELECT filler FROM large_online WHERE id = 8;
+-- with the subtransaction that did it
+BEGIN;
+SAVEPOINT s;
+INSERT INTO large VALUES (9, 'nine');
+DO 'BEGIN SET CONSTRAINTS ALL IMMEDIATE; END';
+SELECT filler FROM large_online WHERE id = 9;
+ROLLBACK TO s;
+COMMIT;
+SELECT filler FROM large_online WHERE id = 9;
+
 DROP SCHEMA synced CASCADE;
 DROP ROLE regress_sync_owner, regress_sync_writer;
