@@ -1,5 +1,6 @@
 # Sources that a subscription fills: what its workers apply, in a session whose
-# ordinary triggers do not fire, is captured and applied like all else.
+# ordinary triggers do not fire, is captured and applied like all else; to
+# SYNCHRONOUS publications by the workers themselves.
 
 use strict;
 use warnings;
@@ -39,6 +40,17 @@ SELECT featurestore.materialize_features('{f_amount,f_largest}', 'events_w');
 SELECT featurestore.register_feature('s_amount', 'events', '{user_id}', 'at', 'sum', 'amount', featurestore.rolling_window('1 hour'));
 SELECT featurestore.register_feature('s_largest', 'events', '{user_id}', 'at', 'max', 'amount', featurestore.lifetime_window());
 SELECT featurestore.materialize_features('{s_amount,s_largest}', 's_events_w', publish_mode => 'SNAPSHOT');
+SELECT featurestore.publish_table('accounts', 'accounts_now', 'SYNCHRONOUS');
+SELECT featurestore.publish_table('visits', 'visits_now', 'SYNCHRONOUS', timeseries_column => 'at');
+SELECT featurestore.register_feature('n_events', 'events', '{user_id}', 'at', 'count');
+SELECT featurestore.register_feature('n_largest', 'events', '{user_id}', 'at', 'max', 'amount', featurestore.lifetime_window());
+SELECT featurestore.materialize_features('{n_events,n_largest}', 'events_now', publish_mode => 'SYNCHRONOUS');
+CREATE VIEW wrong_now AS
+	SELECT 'accounts_now' AS name FROM accounts_now a FULL JOIN accounts b USING (id) WHERE ROW(a.*) IS DISTINCT FROM ROW(b.*)
+	UNION SELECT 'visits_now' FROM visits_now a FULL JOIN (SELECT DISTINCT ON (region, user_id) * FROM visits ORDER BY region, user_id, at DESC) b USING (region, user_id)
+		WHERE ROW(a.*) IS DISTINCT FROM ROW(b.*)
+	UNION SELECT 'events_now' FROM events_now_values a FULL JOIN (SELECT user_id, count(*) AS n, max(amount) AS largest FROM events GROUP BY 1) b USING (user_id)
+		WHERE ROW(a.n_events, a.n_largest) IS DISTINCT FROM ROW(b.n, b.largest);
 -- names of tables that do not hold what SQL over the sources says, and of sources that hold nothing
 CREATE VIEW wrong AS
 	SELECT 'accounts_online' AS name FROM accounts_online a FULL JOIN accounts b USING (id) WHERE ROW(a.*) IS DISTINCT FROM ROW(b.*)
@@ -62,9 +74,11 @@ sub replicate
 {
 	$publisher->safe_psql('postgres', $_[0]);
 	$publisher->wait_for_catchup('sub');
+	is($node->safe_psql('postgres', 'TABLE wrong_now'), '', 'workers have applied it');
 }
 
 # The copy that a subscription begins with
+is($node->safe_psql('postgres', 'TABLE wrong_now'), '', 'workers apply what they copy');
 is(sync(), 'APPLY 50, APPLY 100, APPLY 100', 'rows that are copied are captured');
 is($node->safe_psql('postgres', 'TABLE wrong'), '', 'and applied');
 is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM accounts_online), (SELECT count(*) FROM newest_visits), (SELECT count(*) FROM events_w)'), '50|10|10', 'all of them');
