@@ -662,7 +662,8 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  * wait: false to define only; the first CALL sync(online_table), or in mode
  *   CONTINUOUS the worker, then fills it, in steps if an index of the source has
  *   the primary key in order.  Otherwise writers of a captured source wait until
- *   the end of the transaction.
+ *   the end of the transaction.  In mode SYNCHRONOUS they wait for the first sync,
+ *   too, and until it is done they apply nothing.
  *
  * Gives the online table, which belongs to the caller.  The same definition
  * again is a NOTICE, a different one an error (42710).  Raises 42P07 if the
