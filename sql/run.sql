@@ -336,6 +336,7 @@ DECLARE
 	clock timestamptz;
 	results jsonb[];
 BEGIN
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', online_table);
 	PERFORM featurestore._check_runnable(publication);
 	IF is_captured THEN
 		PERFORM featurestore._lock_sources(online_table);

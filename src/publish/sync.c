@@ -13,11 +13,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -28,6 +30,7 @@
 
 #include "catalog/definition.h"
 #include "catalog/plans.h"
+#include "catalog/spec.h"
 #include "publish/sync.h"
 
 PG_FUNCTION_INFO_V1(run_now);
@@ -128,9 +131,47 @@ rotate_stagings(Oid relation)
 }
 
 /*
+ * The lock that a run takes on an online table.  Others who write it are kept
+ * out by those runs that compare it as a whole, and where transactions write it
+ * that change the source.  A run of changes only needs that nobody alters the
+ * table: it must not be in the way of VACUUM, nor VACUUM in its.
+ */
+static LOCKMODE
+run_lock_mode(Oid relation)
+{
+	Datum		values[CATALOG_MAX_COLUMNS];
+	bool		nulls[CATALOG_MAX_COLUMNS];
+	char	   *mode;
+
+	if (!catalog_fetch("publication", relation, NULL, values, nulls))
+		return RowExclusiveLock;
+	mode = TextDatumGetCString(values[Anum_publication_publish_mode - 1]);
+	if (strcmp(mode, "SYNCHRONOUS") == 0 || strcmp(mode, "SNAPSHOT") == 0)
+		return ShareRowExclusiveLock;
+	return RowExclusiveLock;
+}
+
+/* One run of a table at a time: false if it is not our turn and we do not wait for it. */
+static bool
+lock_turn(Oid relation, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, relation, 1);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
+try_lock_for_run(Oid relation)
+{
+	return lock_turn(relation, false) &&
+		ConditionalLockRelationOid(relation, run_lock_mode(relation));
+}
+
+/*
  * Runs one step of what is asked, but for giving back space.  It keeps out other
- * runs and all other writers; readers never notice.  Snapshots are taken after
- * the lock.  Gives whether all is done.
+ * runs; readers never notice.  Snapshots are taken after the locks.  Gives
+ * whether all is done.
  */
 static bool
 run_only(Request *request)
@@ -142,8 +183,11 @@ run_only(Request *request)
 	Oid			owner = check_owner(request->relation);
 	bool		isnull;
 
+	lock_turn(request->relation, true);
 	execute_as(owner, "SELECT featurestore._lock_sources($1)", 1, types, values, NULL);
-	owner = lock_owned_relation(request->relation, ShareRowExclusiveLock);
+	lock_owned_relation(request->relation, run_lock_mode(request->relation));
+	/* once more, as it may have changed while we waited */
+	owner = lock_owned_relation(request->relation, run_lock_mode(request->relation));
 	execute_as(owner, "SELECT (featurestore._run($1, $2, $3) OPERATOR(pg_catalog.->>) 'is_done')::pg_catalog.bool",
 			   3, types, values, request->has_keys ? NULL : "  n");
 	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));

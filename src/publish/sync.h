@@ -12,6 +12,12 @@
 extern int	fill_chunk;
 
 /*
+ * Takes the locks of a run without waiting; false if others have them.  Some may
+ * be held then, until the end of the transaction.
+ */
+extern bool try_lock_for_run(Oid relation);
+
+/*
  * Runs one step of a sync; gives whether all is done.  To look whether space can
  * be given back in staging tables is not worth it at each of many small steps.
  */

@@ -329,7 +329,7 @@ run_step(Task *task, bool is_due)
 
 	if (!is_due && !has_changes(task))
 		return STEP_IDLE;
-	if (!ConditionalLockRelationOid(task->relation, ShareRowExclusiveLock))
+	if (!try_lock_for_run(task->relation))
 		return STEP_LOCKED;
 	/* with the lock, nobody pauses or drops it any more */
 	if (are_stale || !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(task->relation)))

@@ -106,6 +106,7 @@ set_settings(void)
 		{"synchronous_commit", "local"},
 		{"search_path", ""},
 		{"statement_timeout", "0"},
+		{"lock_timeout", "1s"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"row_security", "on"},
 		{"jit", "off"},
