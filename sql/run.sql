@@ -626,59 +626,6 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._run_fill(featurestore.publication) IS 'internal: one step of a first fill by ranges of keys';
 
-/*
- * The first run of a table that external writers feed in this cluster: applies
- * all that is staged, and deletes it, since after a restore it has the numbers
- * of transactions of another cluster.  With that the staging table is one of
- * this cluster, and can be rotated.
- */
-CREATE FUNCTION featurestore._run_first_batch(publication featurestore.publication) RETURNS jsonb
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $$
-DECLARE
-	"position" featurestore.publication_position;
-BEGIN
-	PERFORM featurestore._check_runnable(publication);
-	PERFORM featurestore._can_read_staged(publication);
-	"position".snapshot := '3:3:';
-	"position".fingerprint := featurestore._fingerprints(publication.relation);
-	PERFORM featurestore._store_staging(s) FROM featurestore.staging s JOIN pg_class c ON c.oid = s.relation
-	WHERE s.relation = publication.source AND pg_has_role(c.relowner, 'USAGE')
-		AND s.system_identifier <> (SELECT system_identifier FROM pg_control_system());
-	RETURN featurestore._run_batch(publication, "position", NULL, ARRAY[format(
-		'WITH applied AS (DELETE FROM %s RETURNING 1) SELECT jsonb_build_object(''rows_deleted'', count(*)) FROM applied', publication.source)]);
-END
-$$;
-COMMENT ON FUNCTION featurestore._run_first_batch(featurestore.publication) IS 'internal: the first run of a table that external writers feed';
-
-/*
- * A run of a table that external writers feed.  There is no source to compare it
- * with, whatever has happened: to take its staging table for one would delete
- * all rows that are applied and not staged any more.
- */
-CREATE FUNCTION featurestore._run_external(publication featurestore.publication, "position" featurestore.publication_position, what text) RETURNS jsonb
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $$
-DECLARE
-	shape jsonb := featurestore._fingerprints(publication.relation);
-BEGIN
-	IF what <> 'SYNC' THEN
-		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-			MESSAGE = format('rows of %s cannot be computed anew', publication.relation),
-			DETAIL = format('They come from external writers, by way of table %s.', publication.source),
-			HINT = 'Call sync.';
-	ELSIF "position".snapshot IS NULL THEN
-		RETURN featurestore._run_first_batch(publication);
-	ELSIF "position".fingerprint IS DISTINCT FROM shape THEN
-		PERFORM featurestore._check_runnable(publication);
-		"position".fingerprint := shape;
-	END IF;
-	PERFORM featurestore._can_read_staged(publication);
-	RETURN featurestore._run_batch(publication, "position", NULL, '{}');
-END
-$$;
-COMMENT ON FUNCTION featurestore._run_external(featurestore.publication, featurestore.publication_position, text) IS 'internal: a run of a table that external writers feed';
-
 /* Raises 55000 if a publication is paused. */
 CREATE FUNCTION featurestore._check_not_paused(publication featurestore.publication) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -802,62 +749,6 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._stagings(regclass) IS 'internal: staging tables that a publication reads';
 
-/* When a publication that has failed so many times since its last run is tried again: after 1 s, then twice as long each time, up to 5 min. */
-CREATE FUNCTION featurestore._retry_at(failures bigint, failed_at timestamptz) RETURNS timestamptz
-	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
-	AS $$ SELECT failed_at + least(interval '1 s' * 2 ^ least(failures - 1, 20), interval '5 min') $$;
-COMMENT ON FUNCTION featurestore._retry_at(bigint, timestamptz) IS 'internal: when a publication that failed is tried again';
-
-/*
- * What waits for online_table, as of the current snapshot: the number of staged
- * changes that are not applied, and when the oldest was made, or a key with rows
- * dated in the future was due.  changes is NULL if that cannot be told: before
- * the first fill, when the next run is to compare the whole source, and for who
- * may not read the table.  Nothing waits for a table in SYNCHRONOUS mode but
- * such keys.
- */
-CREATE FUNCTION featurestore._pending(online_table regclass, OUT changes bigint, OUT oldest timestamptz) RETURNS record
-	AS 'MODULE_PATHNAME', 'pending_changes' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION featurestore._pending(regclass) IS 'internal: staged changes that are not applied yet';
-
-/* Does anything wait for online_table, or can that not be told?  NULL for who may not read the table. */
-CREATE FUNCTION featurestore._has_pending(online_table regclass) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'has_pending_changes' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION featurestore._has_pending(regclass) IS 'internal: whether staged changes are not applied yet';
-
-/*
- * Is there anything to do for a run of a SYNCHRONOUS publication, which the
- * caller owns?  A first fill, keys that are due, and what fires no trigger.
- */
-CREATE FUNCTION featurestore._needs_run(online_table regclass) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-	AS $$
-BEGIN
-	RETURN NOT featurestore._is_in_step(featurestore._publication(online_table)) OR featurestore._due_keys(online_table, clock_timestamp()) <> '[]';
-END
-$$;
-COMMENT ON FUNCTION featurestore._needs_run(regclass) IS 'internal: whether a run of a SYNCHRONOUS publication has anything to do';
-
-/*
- * Publications of the current user that are due: those with a schedule when it
- * says so, or they were never filled, and of the others those that go by changes;
- * of those that writers apply only those that need a run.  Those that are paused,
- * or wait because they have failed, are not.
- */
-CREATE FUNCTION featurestore._due_publications() RETURNS SETOF regclass
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
-	AS $$
-SELECT p.relation FROM featurestore._publications() AS p JOIN pg_class c ON c.oid = p.relation
-WHERE CASE WHEN p.is_paused OR NOT pg_has_role(c.relowner, 'USAGE') THEN false
-		   WHEN p.schedule IS NOT NULL THEN featurestore._scheduled_at(p, (featurestore._position(p.relation)).applied_to) <= clock_timestamp()
-		   WHEN p.publish_mode = 'SYNCHRONOUS' THEN featurestore._needs_run(p.relation)
-		   ELSE p.publish_mode <> 'SNAPSHOT' END
-	AND NOT EXISTS (SELECT FROM featurestore._failures(p.relation) AS f
-					WHERE featurestore._retry_at(f.failures, f.ended_at) > clock_timestamp())
-ORDER BY p.relation
-$$;
-COMMENT ON FUNCTION featurestore._due_publications() IS 'internal: publications that are due';
-
 /*
  * Brings online_table in step with its source, or with those of the features
  * that are materialized in it, or applies what is in its staging table.  Outside
@@ -889,13 +780,3 @@ COMMENT ON PROCEDURE featurestore.sync(regclass) IS 'brings a published table in
 CREATE PROCEDURE featurestore.rebuild(online_table regclass, keys jsonb DEFAULT NULL)
 	AS 'MODULE_PATHNAME', 'rebuild_table' LANGUAGE C;
 COMMENT ON PROCEDURE featurestore.rebuild(regclass, jsonb) IS 'computes rows of an online table anew';
-
-/*
- * Runs all publications of the caller that are due: those with a schedule when it
- * says so, and all others that go by changes.  One that fails is recorded, with a
- * WARNING, and tried again later; the others go on.  Outside of a transaction
- * block it commits after each.
- */
-CREATE PROCEDURE featurestore.run_due()
-	AS 'MODULE_PATHNAME', 'run_due' LANGUAGE C;
-COMMENT ON PROCEDURE featurestore.run_due() IS 'runs all publications that are due';
