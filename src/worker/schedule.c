@@ -76,7 +76,7 @@ static bool
 is_day(const Schedule *schedule, int date, int year, int month, int day)
 {
 	int			days = day_tab[isleap(year)][month - 1];
-	int			weekday = j2day(date);
+	int			weekday = (uint32) j2day(date) % 7; /* from 0 to 6, as compilers see now */
 	int			year_bit = year - FIRST_YEAR;
 	bool		by_day;
 	bool		by_weekday;
