@@ -39,6 +39,20 @@ make_table(void)
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* Does a kept plan take parameters of these types? */
+static bool
+takes_types(const KeptPlan *kept, int nparams, const Oid *types)
+{
+	if (SPI_getargcount(kept->plan) != nparams)
+		return false;
+	for (int i = 0; i < nparams; i++)
+	{
+		if (SPI_getargtypeid(kept->plan, i) != types[i])
+			return false;
+	}
+	return true;
+}
+
 /* Forgets all plans if there are too many. */
 static void
 bound_plans(void)
@@ -71,7 +85,8 @@ kept_plan(const char *sql, int nparams, const Oid *types)
 		make_table();
 	kept = hash_search(plans, &hash, HASH_FIND, NULL);
 	if (kept)
-		return kept->plan && strcmp(kept->sql, sql) == 0 ? kept->plan : NULL;
+		return kept->plan && strcmp(kept->sql, sql) == 0 && takes_types(kept, nparams, types) ?
+			kept->plan : NULL;
 
 	bound_plans();
 	plan = SPI_prepare_cursor(sql, nparams, unconstify(Oid *, types), CURSOR_OPT_GENERIC_PLAN);

@@ -8,8 +8,8 @@
 #include "executor/spi.h"
 
 /*
- * The plan of a statement, kept for the session; NULL if another text has its
- * place.  It does not depend on the values of the parameters.
+ * The plan of a statement, kept for the session; NULL if another text, or the
+ * same with parameters of other types, has its place.  It does not depend on the values of the parameters.
  */
 extern SPIPlanPtr kept_plan(const char *sql, int nparams, const Oid *types);
 

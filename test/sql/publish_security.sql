@@ -247,6 +247,9 @@ SELECT evil.apply('{"sources": [{}]}');
 SELECT evil.apply('{"sources": [{"rows": "SELECT 1 AS x", "check": "SELECT to_jsonb(1 / 0)"}]}');
 SELECT evil.apply(jsonb_build_object('sources', jsonb_build_array('{"rows": "SELECT WHERE false", "check": "SELECT"}' ||
 	jsonb_build_object('groups', format('SELECT %L::jsonb', groups))))) FROM unnest(ARRAY['[1]', '[{}]', '[["x"]]', '[[null]]']) AS groups;
+-- one text for statements with different parameters
+SELECT _apply_batch(jsonb_build_object('settle', q, 'add', q), '{}', now(), '3:3:', NULL, NULL, '[]', '{}')
+FROM (VALUES ($p$SELECT jsonb_build_object('is_same', true, 'truncations', 0, 'x', $5)$p$)) AS p(q);
 SELECT refused($$ SELECT _merge_together(ARRAY[NULL], now()) $$);
 SELECT refused($$ SELECT _merge_together(ARRAY['COMMIT'], now()) $$);
 
