@@ -137,11 +137,12 @@ COMMENT ON FUNCTION featurestore._published_rows(featurestore.publication) IS 'i
 
 /*
  * Runs statements, each with the clock as $1 and giving one jsonb, all under
- * one snapshot; gives what they gave.
+ * one snapshot; gives what they gave.  sees_latest: it sees all that is
+ * committed, even if the transaction keeps an older one.
  */
-CREATE FUNCTION featurestore._merge_together(statements text[], clock timestamptz) RETURNS jsonb[]
+CREATE FUNCTION featurestore._merge_together(statements text[], clock timestamptz, sees_latest boolean DEFAULT false) RETURNS jsonb[]
 	AS 'MODULE_PATHNAME', 'merge_together' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION featurestore._merge_together(text[], timestamptz) IS 'internal: runs statements under one snapshot';
+COMMENT ON FUNCTION featurestore._merge_together(text[], timestamptz, boolean) IS 'internal: runs statements under one snapshot';
 
 /* The statements that merge the source of a publication into its online table. */
 CREATE FUNCTION featurestore._source_merge(publication featurestore.publication) RETURNS text[]

@@ -514,14 +514,14 @@ BEGIN
 		PERFORM featurestore._announce_synchronous(publication.source);
 	END IF;
 	own_sequence := featurestore._own_sequence(publication);
-	clock := featurestore._run_clock(NULL);
+	clock := featurestore._run_clock(publication);
 	results := featurestore._merge_together(ARRAY[
 		format('SELECT jsonb_build_object(''snapshot'', pg_current_snapshot()::text%s)',
 			   CASE WHEN is_captured THEN format(', ''sources'', jsonb_build_object(%L, featurestore._fingerprint(%1$L::regclass))', publication.source::oid) ELSE '' END),
 		format('CREATE TABLE %I.%I WITH (fillfactor = 80) AS WITH candidate AS (%s) %s', name[1], name[2],
 			   featurestore._candidate_query(publication), featurestore._newest_candidates(publication))]
 		|| CASE WHEN is_captured AND publication.timeseries_column IS NOT NULL
-				THEN ARRAY[format('SELECT jsonb_build_object(''later'', (%s))', featurestore._later_rows(publication, 'true'))] ELSE '{}' END, clock);
+				THEN ARRAY[format('SELECT jsonb_build_object(''later'', (%s))', featurestore._later_rows(publication, 'true'))] ELSE '{}' END, clock, publication.publish_mode = 'SYNCHRONOUS');
 	publication.relation := format('%I.%I', name[1], name[2])::regclass;
 	PERFORM featurestore._add_key(publication);
 	PERFORM featurestore._store_publication(publication, ttl);

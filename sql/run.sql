@@ -251,18 +251,20 @@ COMMENT ON FUNCTION featurestore._check_runnable(featurestore.publication) IS 'i
 /*
  * The clock of a run: read before its snapshot is taken, and thus never ahead of
  * what it sees, and never before that of the last run; where the transaction
- * keeps an older snapshot, its start is.
+ * keeps an older snapshot, its start is, but for what writers apply to, which is
+ * read as it is by now.
  */
-CREATE FUNCTION featurestore._run_clock(online_table regclass) RETURNS timestamptz
+CREATE FUNCTION featurestore._run_clock(publication featurestore.publication) RETURNS timestamptz
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
 	RETURN (
-	SELECT greatest(CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN now() ELSE clock_timestamp() END,
-					(featurestore._position(online_table)).applied_to));
+	SELECT greatest(CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable') AND publication.publish_mode IS DISTINCT FROM 'SYNCHRONOUS'
+						 THEN now() ELSE clock_timestamp() END,
+					(featurestore._position(publication.relation)).applied_to));
 END
 $$;
-COMMENT ON FUNCTION featurestore._run_clock(regclass) IS 'internal: the clock of a run';
+COMMENT ON FUNCTION featurestore._run_clock(featurestore.publication) IS 'internal: the clock of a run';
 
 /* The number up to which changes of this transaction are part of a batch that begins now. */
 CREATE FUNCTION featurestore._own_sequence(publication featurestore.publication) RETURNS bigint
@@ -346,7 +348,7 @@ BEGIN
 		PERFORM featurestore._check_program(publication);
 		own_sequence := featurestore._own_sequence(publication);
 	END IF;
-	clock := featurestore._run_clock(online_table);
+	clock := featurestore._run_clock(publication);
 
 	PERFORM featurestore._report_progress(online_table, has_windows, 2, -1);
 	results := featurestore._merge_together(
@@ -354,7 +356,7 @@ BEGIN
 		|| CASE WHEN has_windows
 				THEN featurestore._windows_merge(online_table, is_partial, CASE WHEN is_partial
 					THEN ARRAY(SELECT name FROM unnest(columns) AS name WHERE name <> ALL ("position".filled)) ELSE columns END)
-				ELSE featurestore._source_merge(publication) END, clock);
+				ELSE featurestore._source_merge(publication) END, clock, publication.publish_mode = 'SYNCHRONOUS');
 	PERFORM featurestore._report_progress(online_table, has_windows, 0, 0);
 
 	IF has_windows THEN
@@ -385,13 +387,13 @@ SELECT CASE WHEN featurestore._has_windows(publication) THEN featurestore._windo
 $$;
 COMMENT ON FUNCTION featurestore._batch_program(featurestore.publication, text) IS 'internal: all statements that apply a batch';
 
-/* The same for a run: where writers apply their changes themselves, none are left for it. */
+/* The same for a run: where writers apply their changes themselves, none are left for it, and it sees what they have applied. */
 CREATE FUNCTION featurestore._program(publication featurestore.publication, scope text) RETURNS jsonb
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 SELECT featurestore._batch_program(publication, scope)
 	|| CASE publication.publish_mode WHEN 'SYNCHRONOUS' THEN
-			jsonb_build_object('add', nothing, 'apply', nothing, 'quarantine', nothing, 'sources', '[]'::jsonb) ELSE '{}' END
+			jsonb_build_object('add', nothing, 'apply', nothing, 'quarantine', nothing, 'sources', '[]'::jsonb, 'sees_latest', true) ELSE '{}' END
 FROM (VALUES ('SELECT ''{"rows_changed": 0}''::jsonb')) AS n(nothing)
 $$;
 COMMENT ON FUNCTION featurestore._program(featurestore.publication, text) IS 'internal: all statements of a run';
@@ -464,7 +466,7 @@ CREATE FUNCTION featurestore._run_batch(publication featurestore.publication, "p
 DECLARE
 	online_table regclass := publication.relation;
 	own_sequence bigint := featurestore._own_sequence(publication);
-	clock timestamptz := featurestore._run_clock(online_table);
+	clock timestamptz := featurestore._run_clock(publication);
 	program jsonb := featurestore._program_after(publication, "position".fingerprint);
 	results jsonb[];
 	rejected int;
@@ -590,7 +592,7 @@ BEGIN
 		RETURN jsonb_build_object('operation', 'FILL', 'is_done', false, 'rows_changed', 0, 'message', 'a staging table was altered, the fill starts again');
 	END IF;
 	own_sequence := featurestore._own_sequence(publication);
-	clock := featurestore._run_clock(online_table);
+	clock := featurestore._run_clock(publication);
 	hi := featurestore._fill_end(publication, fill.fill_key, current_setting('featurestore.fill_chunk')::int);
 
 	PERFORM featurestore._report_progress(online_table, featurestore._has_windows(publication), 5, -1);

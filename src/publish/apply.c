@@ -21,6 +21,7 @@
 
 #include "catalog/plans.h"
 #include "publish/batch.h"
+#include "publish/sync.h"
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(apply_batch);
@@ -304,8 +305,7 @@ apply_batch(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	batch.snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() :
-									  GetLatestSnapshot());
+	batch.snapshot = RegisterSnapshot(run_snapshot(is_true(batch.program, "sees_latest")));
 	if (settle(&batch, fingerprint))
 	{
 		if (apply_with_quarantine(&batch))

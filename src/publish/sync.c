@@ -41,9 +41,6 @@ PG_FUNCTION_INFO_V1(merge_together);
 
 int			fill_chunk = 100000;
 
-/* Merges see all that is committed, and not what the transaction sees. */
-static bool sees_latest = false;
-
 /* What is asked of a publication. */
 typedef struct Request
 {
@@ -209,16 +206,7 @@ merge_own_table(Oid relation, Oid owner)
 	Oid			types[] = {REGCLASSOID};
 	Datum		values[] = {ObjectIdGetDatum(relation)};
 
-	sees_latest = true;
-	PG_TRY();
-	{
-		execute_as(owner, "SELECT featurestore._run($1, 'MERGE', NULL)", 1, types, values, NULL);
-	}
-	PG_FINALLY();
-	{
-		sees_latest = false;
-	}
-	PG_END_TRY();
+	execute_as(owner, "SELECT featurestore._run($1, 'MERGE', NULL)", 1, types, values, NULL);
 }
 
 /* Notes that a step failed. */
@@ -495,7 +483,18 @@ execute_merge(const char *sql, Datum clock, Snapshot snapshot)
 }
 
 /*
- * _merge_together(statements text[], clock timestamptz) RETURNS jsonb[]
+ * What a transaction sees that keeps its snapshot will not do for tables that
+ * writers apply to: what they have applied since, nobody will apply again.
+ */
+Snapshot
+run_snapshot(bool sees_latest)
+{
+	return IsolationUsesXactSnapshot() && !sees_latest ? GetTransactionSnapshot() :
+		GetLatestSnapshot();
+}
+
+/*
+ * _merge_together(statements text[], clock timestamptz, sees_latest boolean) RETURNS jsonb[]
  * Runs statements that each give one jsonb, all under one snapshot: what one
  * reads of the sources the others read, too.
  */
@@ -510,8 +509,7 @@ merge_together(PG_FUNCTION_ARGS)
 
 	deconstruct_array(statements, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &n);
 	results = palloc(sizeof(Datum) * Max(n, 1));
-	snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() && !sees_latest ?
-								GetTransactionSnapshot() : GetLatestSnapshot());
+	snapshot = RegisterSnapshot(run_snapshot(PG_GETARG_BOOL(2)));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (int i = 0; i < n; i++)

@@ -7,6 +7,7 @@
 
 #include "datatype/timestamp.h"
 #include "utils/elog.h"
+#include "utils/snapshot.h"
 
 /* Setting: rows of a source that one step of a first fill goes through. */
 extern int	fill_chunk;
@@ -22,6 +23,9 @@ extern bool try_lock_for_run(Oid relation);
  * be given back in staging tables is not worth it at each of many small steps.
  */
 extern bool sync_step(Oid relation, bool rotate);
+
+/* The snapshot of a run; sees_latest: of all that is committed, whatever the isolation level. */
+extern Snapshot run_snapshot(bool sees_latest);
 
 /* Records that a step failed. */
 extern void record_failure(Oid relation, TimestampTz started, ErrorData *error);
