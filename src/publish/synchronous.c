@@ -94,7 +94,7 @@ typedef struct Application
 {
 	SynchronousTable *table;
 	List	   *changes;		/* OwnChanges of all sources */
-	TimestampTz clock;
+	TimestampTz clock;			/* read with the locks held: whoever applied before has read his before */
 	int			nest_level;		/* of settings */
 	List	   *inserted;		/* Jsonb: arrays of keys whose rows were missing */
 	List	   *rebuild;		/* of keys to be computed anew */
@@ -571,7 +571,10 @@ apply_parts(Application *application, SourcePart **parts, OwnChanges **changes, 
 	if (nparts == 1 && can_put(parts[0], changes[0]) && put_changes(application, parts[0]))
 		return;
 	if (table->lock)
+	{
 		lock_rows(application, parts, nparts);
+		application->clock = GetCurrentTimestamp();
+	}
 	for (int i = 0; i < nparts; i++)
 	{
 		if (nparts > 1 && can_put(parts[i], changes[i]))
@@ -628,7 +631,7 @@ static void
 apply_to_table(Oid relation, List *changes)
 {
 	ErrorContextCallback callback = {error_context_stack, say_what_failed, &relation};
-	Application application = {.changes = changes,.clock = GetCurrentTimestamp()};
+	Application application = {.changes = changes};
 	SynchronousTable *table;
 	SourcePart **parts;
 	OwnChanges **own;
@@ -639,6 +642,7 @@ apply_to_table(Oid relation, List *changes)
 
 	error_context_stack = &callback;
 	table = application.table = find_table(relation);
+	application.clock = GetCurrentTimestamp();
 	if (table->is_applied_to)
 	{
 		parts = palloc(sizeof(SourcePart *) * table->nparts);
