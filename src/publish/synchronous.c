@@ -305,18 +305,30 @@ end_as(int nest_level, Oid user, int context)
 	AtEOXact_GUC(false, nest_level);
 }
 
+static void
+set_to(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* The settings with which keys become texts, which are read again, by runs too (see _run). */
+static void
+set_for_texts(void)
+{
+	set_to("TimeZone", "UTC");
+	set_to("DateStyle", "ISO");
+	set_to("IntervalStyle", "postgres");
+	set_to("extra_float_digits", "1");
+}
+
 /* The settings with which statements are made and planned. */
 static void
 set_for_planning(void)
 {
-	static const char *const settings[][2] = {
-		{"jit", "off"}, {"row_security", "off"}, {"standard_conforming_strings", "on"},
-		{"TimeZone", "UTC"}, {"DateStyle", "ISO"}, {"IntervalStyle", "postgres"}
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
-						  GUC_ACTION_SAVE, true, 0, false);
+	set_to("jit", "off");
+	set_to("row_security", "off");
+	set_to("standard_conforming_strings", "on");
+	set_for_texts();
 }
 
 /* Reads what it takes to apply changes to a table, unless it is known. */
@@ -545,7 +557,10 @@ put_changes(Application *application, SourcePart *part)
 	if (!part->is_whole)
 		return n > 0;
 	if (change_tally.later > 0)
+	{
+		set_for_texts();
 		run_reporting(application, &part->later, NULL);
+	}
 	return true;
 }
 
@@ -570,6 +585,7 @@ apply_parts(Application *application, SourcePart **parts, OwnChanges **changes, 
 
 	if (nparts == 1 && can_put(parts[0], changes[0]) && put_changes(application, parts[0]))
 		return;
+	set_for_texts();
 	if (table->lock)
 	{
 		lock_rows(application, parts, nparts);

@@ -1,0 +1,37 @@
+--
+-- What writers apply at their end does not depend on what their sessions have
+-- set or have seen before
+--
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+SET TimeZone = 'UTC';
+SET jit = off;
+CREATE ROLE regress_ss_owner;
+CREATE ROLE regress_ss_reader;
+CREATE ROLE regress_ss_writer;
+GRANT regress_ss_owner TO regress_ss_reader;
+CREATE SCHEMA ss;
+GRANT ALL ON SCHEMA ss TO regress_ss_owner, regress_ss_reader;
+GRANT USAGE ON SCHEMA ss TO regress_ss_writer;
+SET search_path = ss;
+
+-- keys that go from statement to statement as texts
+CREATE TABLE reading (sensor float8, since interval, at timestamptz, v int, PRIMARY KEY (sensor, since, at));
+INSERT INTO reading SELECT 0.1::float8 + 0.2::float8, '1 day -2:03', at, extract(day FROM at) FROM unnest('{2024-01-01,2024-01-02}'::timestamptz[]) AS at;
+SELECT featurestore.publish_table('reading', 'newest', 'SYNCHRONOUS', timeseries_column => 'at');
+SET extra_float_digits = -3;
+SET intervalstyle = sql_standard;
+SET datestyle = 'SQL, DMY';
+DELETE FROM reading WHERE v = 2;
+SELECT v FROM newest;
+INSERT INTO reading SELECT sensor, since, clock_timestamp() + '0.5 s', 3 FROM reading;
+RESET extra_float_digits;
+RESET intervalstyle;
+RESET datestyle;
+SELECT FROM pg_sleep(0.6);
+CALL featurestore.run_due();
+SELECT v FROM newest;
+
+RESET search_path;
+DROP SCHEMA ss CASCADE;
+DROP ROLE regress_ss_owner, regress_ss_reader, regress_ss_writer;
