@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -118,6 +119,13 @@ synchronous_invalidate(Oid relid)
 		generation++;
 }
 
+/* Which tables take changes of a source depends on who has the rights of its owner, too. */
+static void
+invalidate_roles(Datum arg, int cacheid, uint32 hash)
+{
+	synchronous_invalidate(InvalidOid);
+}
+
 static HTAB *
 make_table(const char *name, Size entrysize)
 {
@@ -133,6 +141,8 @@ synchronous_init(void)
 	tables = make_table("featurestore synchronous tables", sizeof(SynchronousTable));
 	sources = make_table("featurestore synchronous sources", sizeof(SynchronousSource));
 	watched = make_table("featurestore watched relations", sizeof(Oid));
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, invalidate_roles, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, invalidate_roles, (Datum) 0);
 }
 
 static void

@@ -32,6 +32,22 @@ SELECT FROM pg_sleep(0.6);
 CALL featurestore.run_due();
 SELECT v FROM newest;
 
+-- whoever loses the rights of the owner of a source gets no more of its rows
+SET ROLE regress_ss_owner;
+CREATE TABLE source (id int PRIMARY KEY, v int);
+GRANT INSERT ON source TO regress_ss_writer;
+SET ROLE regress_ss_reader;
+SELECT featurestore.publish_table('source', 'readers', 'SYNCHRONOUS');
+SET ROLE regress_ss_writer;
+INSERT INTO source VALUES (1, 1);
+RESET ROLE;
+SELECT * FROM readers ORDER BY id;
+REVOKE regress_ss_owner FROM regress_ss_reader;
+SET ROLE regress_ss_writer;
+INSERT INTO source VALUES (2, 2);
+RESET ROLE;
+SELECT * FROM readers ORDER BY id;
+
 RESET search_path;
 DROP SCHEMA ss CASCADE;
 DROP ROLE regress_ss_owner, regress_ss_reader, regress_ss_writer;
