@@ -156,6 +156,7 @@ typedef struct OwnChanges
 extern bool apply_own_changes(void);
 extern void synchronous_init(void);
 extern void synchronous_invalidate(Oid relid);
+extern void synchronous_forget(void);
 
 /* set_constraints.c */
 extern void set_constraints_init(void);

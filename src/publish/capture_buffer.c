@@ -636,6 +636,7 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 			Assert(event == XACT_EVENT_ABORT || buffer.rows + buffer.own_rows == 0);
 			memset(&buffer, 0, sizeof(buffer));
+			synchronous_forget();
 			capture_epoch++;
 			break;
 		default:

@@ -25,6 +25,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -111,12 +112,28 @@ static uint64 generation = 1;
 
 static bool is_applying = false;
 
+/*
+ * Tables in which keys were computed anew, in this transaction, when there were
+ * changes that are not among those applied: such that triggers of online tables
+ * had made meanwhile, or, within a trigger, of rows whose own has yet to run.
+ * They are counted already, so when they are applied the whole table is compared
+ * with its sources.
+ */
+static List *counted_ahead = NIL;
+
 /* Called when something about a relation, or all, may have changed. */
 void
 synchronous_invalidate(Oid relid)
 {
 	if (!OidIsValid(relid) || hash_search(watched, &relid, HASH_FIND, NULL))
 		generation++;
+}
+
+/* Called when a transaction ends. */
+void
+synchronous_forget(void)
+{
+	counted_ahead = NIL;
 }
 
 /* Which tables take changes of a source depends on who has the rights of its owner, too. */
@@ -584,6 +601,19 @@ can_put(SourcePart *part, OwnChanges *changes)
 	return changes->n == 1 || part->later.sql;
 }
 
+/* The sources of a table are about to be read: notes if they have changes that are to be applied later. */
+static void
+note_counted_ahead(Oid relation)
+{
+	MemoryContext old;
+
+	if (!has_own_changes() && DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == 0)
+		return;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	counted_ahead = list_append_unique_oid(counted_ahead, relation);
+	MemoryContextSwitchTo(old);
+}
+
 /*
  * Applies the changes of the parts of a table that have some.  Those of one
  * source that only add lock their rows in order as they write them.
@@ -611,7 +641,10 @@ apply_parts(Application *application, SourcePart **parts, OwnChanges **changes, 
 	if (application->inserted)
 		run_reporting(application, &table->empty, concatenated(application->inserted));
 	if (application->rebuild)
+	{
+		note_counted_ahead(table->relation);
 		run_reporting(application, &table->rebuild, concatenated(application->rebuild));
+	}
 }
 
 /* Keeps the keys that are due later. */
@@ -638,6 +671,8 @@ compare_all(Application *application)
 
 	/* whoever has applied to it has committed once we have this */
 	LockRelationOid(relation, ShareRowExclusiveLock);
+	counted_ahead = list_delete_oid(counted_ahead, relation);
+	note_counted_ahead(relation);
 	merge_own_table(relation, application->table->owner);
 }
 
@@ -662,7 +697,7 @@ apply_to_table(Oid relation, List *changes)
 	SourcePart **parts;
 	OwnChanges **own;
 	int			nparts = 0;
-	bool		is_whole = false;
+	bool		is_whole = list_member_oid(counted_ahead, relation);
 	Oid			user;
 	int			context;
 
@@ -679,7 +714,7 @@ apply_to_table(Oid relation, List *changes)
 			if (own[nparts])
 				parts[nparts++] = &table->parts[i];
 		}
-		if (is_whole)
+		if (is_whole && nparts > 0)
 			compare_all(&application);
 		else if (nparts > 0)
 		{

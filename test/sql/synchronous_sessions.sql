@@ -48,6 +48,35 @@ INSERT INTO source VALUES (2, 2);
 RESET ROLE;
 SELECT * FROM readers ORDER BY id;
 
+-- a trigger of the online table changes the source of a row that is about to be computed anew
+CREATE TABLE event (u int, at timestamptz, v int);
+INSERT INTO event VALUES (1, '2024-01-01', 1), (2, '2024-01-01', 1), (2, '2024-01-02', 5);
+SELECT featurestore.register_feature('n', 'event', '{u}', 'at', 'count');
+SELECT featurestore.register_feature('largest', 'event', '{u}', 'at', 'max', 'v');
+SELECT featurestore.materialize_features('{n,largest}', 'states', publish_mode => 'SYNCHRONOUS');
+CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO ss.event SELECT 2, '2024-01-03', 100 WHERE NOT EXISTS (SELECT FROM ss.event WHERE v = 100);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER follow AFTER UPDATE ON states FOR EACH ROW WHEN (new.u = 1) EXECUTE FUNCTION follow();
+BEGIN;
+INSERT INTO event VALUES (1, '2024-01-05', 1);
+DELETE FROM event WHERE v = 5;
+COMMIT;
+SELECT u, s.n = e.n AS n_is_right, s.largest = e.largest AS largest_is_right
+FROM states_values AS s FULL JOIN (SELECT u, count(*) AS n, max(v) AS largest FROM event GROUP BY 1) AS e USING (u) ORDER BY u;
+
+-- changes are applied between the triggers of a statement
+CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SET CONSTRAINTS ALL IMMEDIATE; RETURN NULL; END $$;
+CREATE TRIGGER before_capture AFTER INSERT ON event FOR EACH ROW EXECUTE FUNCTION look();
+BEGIN;
+DELETE FROM event WHERE v = 100;
+INSERT INTO event VALUES (2, '2024-01-04', 7), (2, '2024-01-05', 8), (3, '2024-01-05', 8);
+COMMIT;
+SELECT u, s.n = e.n AS n_is_right, s.largest = e.largest AS largest_is_right
+FROM states_values AS s FULL JOIN (SELECT u, count(*) AS n, max(v) AS largest FROM event GROUP BY 1) AS e USING (u) ORDER BY u;
+
 RESET search_path;
 DROP SCHEMA ss CASCADE;
 DROP ROLE regress_ss_owner, regress_ss_reader, regress_ss_writer;
