@@ -396,6 +396,23 @@ read_table(SynchronousTable *table)
 	table->generation = before;
 }
 
+/* Forgets tables that there are no more, as one is added, so that they do not pile up. */
+static void
+forget_dropped(void)
+{
+	HASH_SEQ_STATUS status;
+	SynchronousTable *table;
+
+	hash_seq_init(&status, tables);
+	while ((table = hash_seq_search(&status)) != NULL)
+	{
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table->relation)))
+			continue;
+		forget_table(table);
+		hash_search(tables, &table->relation, HASH_REMOVE, NULL);
+	}
+}
+
 /*
  * The table, locked as who writes it locks it, and with what it takes to apply
  * changes.  The lock makes us wait for a run, and brings the news of it.
@@ -404,12 +421,15 @@ static SynchronousTable *
 find_table(Oid relid)
 {
 	SynchronousTable *table;
-	bool		found;
 
 	LockRelationOid(relid, RowExclusiveLock);
-	table = hash_search(tables, &relid, HASH_ENTER, &found);
-	if (!found)
+	table = hash_search(tables, &relid, HASH_FIND, NULL);
+	if (!table)
+	{
+		forget_dropped();
+		table = hash_search(tables, &relid, HASH_ENTER, NULL);
 		memset((char *) table + sizeof(Oid), 0, sizeof(SynchronousTable) - sizeof(Oid));
+	}
 	if (table->generation != generation)
 		read_table(table);
 	return table;

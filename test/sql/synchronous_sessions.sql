@@ -77,6 +77,20 @@ COMMIT;
 SELECT u, s.n = e.n AS n_is_right, s.largest = e.largest AS largest_is_right
 FROM states_values AS s FULL JOIN (SELECT u, count(*) AS n, max(v) AS largest FROM event GROUP BY 1) AS e USING (u) ORDER BY u;
 
+-- what is known of tables goes with them
+CREATE PROCEDURE publish_and_drop() LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..10 LOOP
+		PERFORM featurestore.publish_table('ss.source', 'ss.brief', 'SYNCHRONOUS');
+		INSERT INTO ss.source VALUES (10 + i, i);
+		COMMIT;
+		DROP TABLE ss.brief;
+		COMMIT;
+	END LOOP;
+END $$;
+CALL publish_and_drop();
+SELECT count(*) < 6 AS few FROM pg_backend_memory_contexts WHERE name = 'featurestore synchronous table';
+
 RESET search_path;
 DROP SCHEMA ss CASCADE;
 DROP ROLE regress_ss_owner, regress_ss_reader, regress_ss_writer;
