@@ -26,7 +26,7 @@ COMMENT ON FUNCTION featurestore._digest("any") IS 'internal: tells batches of r
  * is not NULL is kept with digest and rows, for the transaction.  Until the
  * caller, a function with settings, ends, columns with merge rules can be updated.
  * Raises 42P01, 42704 and 55000 for a table that cannot be written directly,
- * 42501 unless the user may insert, 22023 for a bad batch_id, and 23505 for one
+ * 42501 unless the user may insert rows, 22023 for a bad batch_id, and 23505 for one
  * of a batch with other rows.
  */
 CREATE FUNCTION featurestore._begin_write(online_table regclass, batch_id text, digest bytea, rows bigint) RETURNS boolean

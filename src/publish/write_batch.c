@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
@@ -101,16 +102,46 @@ check_written(Oid relation)
 				 errhint("Register it with featurestore.create_online_table.")));
 }
 
-/* Raises 42501 unless the user may insert into some columns of relation. */
+/* May the user insert into the columns of an index? */
+static bool
+may_insert_into(Oid relation, Form_pg_index index)
+{
+	for (int i = 0; i < index->indnkeyatts; i++)
+	{
+		AttrNumber	attno = index->indkey.values[i];
+
+		if (attno <= 0 ||
+			pg_attribute_aclcheck(relation, attno, GetUserId(), ACL_INSERT) != ACLCHECK_OK)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Raises 42501 unless the user may insert rows into relation, which takes at
+ * least a key: whoever cannot write rows shall not keep others from it.
+ */
 static void
 check_may_insert(Oid relation)
 {
-	AclResult	result = pg_class_aclcheck(relation, GetUserId(), ACL_INSERT);
+	Relation	rel;
+	bool		may = pg_class_aclcheck(relation, GetUserId(), ACL_INSERT) == ACLCHECK_OK;
+	ListCell   *lc;
 
-	if (result != ACLCHECK_OK)
-		result = pg_attribute_aclcheck_all(relation, GetUserId(), ACL_INSERT, ACLMASK_ANY);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, get_relkind_objtype(get_rel_relkind(relation)),
+	if (may)
+		return;
+	rel = table_open(relation, AccessShareLock);
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (index->rd_index->indisunique && may_insert_into(relation, index->rd_index))
+			may = true;
+		index_close(index, AccessShareLock);
+	}
+	table_close(rel, AccessShareLock);
+	if (!may)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relation)),
 					   get_rel_name(relation));
 }
 

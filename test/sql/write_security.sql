@@ -52,6 +52,12 @@ SELECT t_write('{3}', '{2024-01-01}', batch_id => 'd2');
 \echo :SQLSTATE
 SELECT featurestore._begin_write('t', 'd3', '\x00', 1);
 \echo :SQLSTATE
+-- nor may who can insert no key
+SET ROLE regress_ws_owner;
+GRANT INSERT (name) ON t TO regress_ws_nobody;
+SET ROLE regress_ws_nobody;
+SELECT featurestore._begin_write('t', 'd4', '\x00', 1);
+\echo :SQLSTATE
 SET ROLE regress_ws_owner;
 SELECT batch_id FROM featurestore.write_batches ORDER BY 1;
 TABLE t ORDER BY id;
