@@ -158,11 +158,17 @@ lock_turn(Oid relation, bool wait)
 	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+/*
+ * Where others are kept out the run locks the sources first, as writers do, and
+ * we only see to it that the table stays.
+ */
 bool
 try_lock_for_run(Oid relation)
 {
+	LOCKMODE	mode = run_lock_mode(relation);
+
 	return lock_turn(relation, false) &&
-		ConditionalLockRelationOid(relation, run_lock_mode(relation));
+		ConditionalLockRelationOid(relation, mode == RowExclusiveLock ? mode : AccessShareLock);
 }
 
 /*

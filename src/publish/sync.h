@@ -13,8 +13,8 @@
 extern int	fill_chunk;
 
 /*
- * Takes the locks of a run without waiting; false if others have them.  Some may
- * be held then, until the end of the transaction.
+ * Takes the turn of a run, and a lock of the table, without waiting; false if
+ * others have them.  The turn may be held then, until the end of the transaction.
  */
 extern bool try_lock_for_run(Oid relation);
 
