@@ -182,8 +182,9 @@ COMMENT ON FUNCTION featurestore._difference(jsonb, jsonb) IS 'internal: the dif
  * same definition again is a NOTICE, a different one an error (42710).  Raises
  * 42501 unless the caller owns the table, 42809 for what is no such table, 55000
  * for a table without unique key or one that publish_table made, 42703 and 42804
- * for columns that do not exist or do not fit, 42723 if there is another function
- * ONLINE_write, 22023 and 22004 for bad values.
+ * for columns that do not exist or do not fit, 42701 for one named as what writing
+ * rows needs, 42723 if there is another function ONLINE_write, 22023 and 22004 for
+ * bad values.
  */
 CREATE FUNCTION featurestore.create_online_table(online_table regclass, merge jsonb DEFAULT '{}', outputs jsonb DEFAULT '{}',
 												 timeseries_column text DEFAULT NULL, ttl interval DEFAULT NULL,
@@ -209,6 +210,7 @@ BEGIN
 			HINT = 'Add a primary key over the columns it is looked up by.';
 	END IF;
 	PERFORM featurestore._check_timeseries_column(online_table, timeseries_column);
+	PERFORM featurestore._check_write_names(online_table);
 	merge := featurestore._checked_merge(online_table, merge, timeseries_column);
 
 	given := jsonb_build_object('timeseries_column', timeseries_column, 'merge', merge,

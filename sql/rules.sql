@@ -116,6 +116,23 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._checked_rule(regclass, text, jsonb, text) IS 'internal: a merge rule in its one form, or an error';
 
+/* Raises 42701 if a column of relation has a name that statements which write rows use for what is not in the table. */
+CREATE FUNCTION featurestore._check_write_names(relation regclass) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	names text[] := ARRAY(SELECT c.name FROM featurestore._columns(relation) AS c);
+	bad text := CASE WHEN '_row_number' = ANY (names) THEN '_row_number' WHEN '{batch_id,write_batch_id}' <@ names THEN 'write_batch_id' END;
+BEGIN
+	IF bad IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_column',
+			MESSAGE = format('column "%s" of %s has a name that writing rows needs', bad, relation),
+			HINT = 'Rename the column.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_write_names(regclass) IS 'internal: raises an error if a column has a name that writing rows needs';
+
 /*
  * Merge rules in their one form.  Raises 22023 unless merge is an object of
  * column -> rule and each rule is known and complete; 42703 for a column that

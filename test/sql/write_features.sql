@@ -172,6 +172,18 @@ CREATE TABLE a_table_with_a_name_that_is_as_long_as_names_of_tables_can_be_x (id
 SELECT featurestore.create_online_table('a_table_with_a_name_that_is_as_long_as_names_of_tables_can_be_x');
 SELECT * FROM featurestore.write_features('a_table_with_a_name_that_is_as_long_as_names_of_tables_can_be_x', '{"id": 1}');
 
+-- names that the statements of writes have taken
+CREATE TABLE numbered (id int PRIMARY KEY, _row_number int);
+SELECT featurestore.create_online_table('numbered');
+\echo :SQLSTATE
+CREATE TABLE batched (id int PRIMARY KEY, batch_id text, write_batch_id text);
+SELECT featurestore.create_online_table('batched');
+ALTER TABLE batched DROP COLUMN write_batch_id;
+SELECT featurestore.create_online_table('batched');
+SELECT * FROM batched_write('{1}', '{b}', write_batch_id => 'one');
+TABLE batched;
+DROP TABLE batched, numbered;
+
 -- ids of a dropped table are forgotten, others are kept, the old ones beyond ten thousand not
 DROP TABLE counts;
 SELECT count(*) FROM featurestore.write_batches;
