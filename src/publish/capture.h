@@ -154,9 +154,11 @@ typedef struct OwnChanges
 } OwnChanges;
 
 extern bool apply_own_changes(void);
+extern void synchronous_forget(void);
+
+/* synchronous_tables.c */
 extern void synchronous_init(void);
 extern void synchronous_invalidate(Oid relid);
-extern void synchronous_forget(void);
 
 /* set_constraints.c */
 extern void set_constraints_init(void);
