@@ -169,7 +169,7 @@ $node->poll_query_until('postgres', 'SELECT true');
 run('INSERT INTO w.users VALUES (5001, 1)');
 wait_for(same('w.live', 'w.users'), 'so does the first commit after a crash');
 
-$node->restart('fast');
+$node->restart;
 run('INSERT INTO w.users VALUES (5002, 1)');
 wait_for(same('w.live', 'w.users'), 'and after a restart');
 
