@@ -263,7 +263,7 @@ COMMENT ON FUNCTION featurestore._old_partitions(featurestore.staging) IS 'inter
  * Gives a sentence that says what holds rotation up, if the current partition is
  * large and something does; else NULL.
  */
-CREATE FUNCTION featurestore._rotate(staging regclass, size bigint DEFAULT 1048576) RETURNS text
+CREATE FUNCTION featurestore._rotate(staging regclass, size bigint DEFAULT 4194304) RETURNS text
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE

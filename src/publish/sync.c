@@ -41,6 +41,13 @@ PG_FUNCTION_INFO_V1(merge_together);
 
 int			fill_chunk = 100000;
 
+/*
+ * Bytes of a partition of staged changes that are worth to be truncated.  Each run
+ * reads it whole, so whoever runs all the time wants it small.
+ */
+#define ROTATED_SIZE (4 * 1024 * 1024)
+#define OFTEN_ROTATED_SIZE (1024 * 1024)
+
 /* What is asked of a publication. */
 typedef struct Request
 {
@@ -97,10 +104,10 @@ execute_as(Oid role, const char *sql, int nargs, Oid *types, Datum *values, cons
  * a publication reads, as the owners of those.
  */
 static void
-rotate_stagings(Oid relation)
+rotate_stagings(Oid relation, int64 size)
 {
-	Oid			types[] = {REGCLASSOID};
-	Datum		values[] = {ObjectIdGetDatum(relation)};
+	Oid			types[] = {REGCLASSOID, INT8OID};
+	Datum		values[] = {ObjectIdGetDatum(relation), Int64GetDatum(size)};
 	SPITupleTable *stagings;
 	uint64		n;
 
@@ -116,7 +123,7 @@ rotate_stagings(Oid relation)
 														   &isnull));
 
 		values[0] = SPI_getbinval(stagings->vals[i], stagings->tupdesc, 1, &isnull);
-		execute_as(owner, "SELECT featurestore._rotate($1)", 1, types, values, NULL);
+		execute_as(owner, "SELECT featurestore._rotate($1, $2)", 2, types, values, NULL);
 		if (SPI_processed == 1)
 		{
 			char	   *obstacle = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
@@ -202,7 +209,7 @@ run_step(Request *request)
 {
 	bool		is_done = run_only(request);
 
-	rotate_stagings(request->relation);
+	rotate_stagings(request->relation, ROTATED_SIZE);
 	return is_done;
 }
 
@@ -312,7 +319,9 @@ sync_step(Oid relation, bool rotate)
 	bool		is_done;
 
 	connect(false);
-	is_done = rotate ? run_step(&request) : run_only(&request);
+	is_done = run_only(&request);
+	if (rotate)
+		rotate_stagings(relation, OFTEN_ROTATED_SIZE);
 	SPI_finish();
 	return is_done;
 }
