@@ -11,7 +11,9 @@
  *
  * A level that joins a table takes columns of it, and window outputs: what
  * window_value gives of a column of states, at as_of.  The call is not run as
- * such; all outputs of one state are evaluated together.
+ * such; all outputs of one state are evaluated together.  A spec that is only
+ * for training can have NULL in the place of the state: then the table is the
+ * view of a feature, and the output is computed from its events.
  *
  * PostgreSQL tracks the view's dependencies: DROP, RENAME, dumps and restores
  * of what a spec reads behave as they do for any view.
@@ -26,6 +28,7 @@
 #include "nodes/execnodes.h"
 #include "storage/lock.h"
 #include "utils/array.h"
+#include "utils/jsonb.h"
 #include "utils/palloc.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
@@ -68,7 +71,7 @@ typedef struct SpecKey
 /* The window outputs of an item that come from one column of states. */
 typedef struct SpecWindows
 {
-	AttrNumber	attno;			/* of the states */
+	AttrNumber	attno;			/* of the states, or 0: there are none */
 	struct WindowPlan *plan;
 	int		   *positions;		/* of each output among the item's columns */
 	Datum	   *values;			/* of the outputs, to be reused from row to row */
@@ -100,6 +103,7 @@ typedef struct SpecItem
 	bool		is_published;	/* has a publication, so it may not be ready */
 	bool		known_ready;	/* its first fill is visible to everybody */
 	struct ItemAccess *access;	/* how to reach it; made by the lookup */
+	bool		is_computed;	/* a feature that has no states; the table is its view */
 
 	Expr	   *expr;
 	bool		is_early;		/* a later item needs it as a key */
@@ -156,12 +160,13 @@ extern void spec_cache_init(void);
 
 /* spec_load.c */
 extern Spec *spec_load(Oid type);
+extern Spec *spec_from_query(struct Query *query, Jsonb *steps);
 
 /* spec_windows.c */
 extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table, Index below);
 
 /* catalog.c: rows of the catalog tables, and the columns we read */
-#define CATALOG_MAX_COLUMNS 12
+#define CATALOG_MAX_COLUMNS 20
 
 #define Anum_online_table_timeseries_column 2
 #define Anum_online_table_ttl 3

@@ -288,7 +288,10 @@ note_columns_read(SpecItem *item)
 			item->columns_read = bms_add_member(item->columns_read, item->attnos[i]);
 	}
 	for (int i = 0; i < item->nwindows; i++)
-		item->columns_read = bms_add_member(item->columns_read, item->windows[i].attno);
+	{
+		if (item->windows[i].attno)
+			item->columns_read = bms_add_member(item->columns_read, item->windows[i].attno);
+	}
 	if (item->time_attno)
 		item->columns_read = bms_add_member(item->columns_read, item->time_attno);
 }
@@ -638,7 +641,7 @@ load_items(Spec *spec, List *levels, JsonbContainer *steps)
 
 /* Reads the result: working columns, each maybe followed by its status. */
 static void
-load_results(Spec *spec, Level *result, Relation view)
+load_results(Spec *spec, Level *result, TupleDesc desc)
 {
 	ListCell   *lc;
 	int			previous = -1;
@@ -658,7 +661,7 @@ load_results(Spec *spec, Level *result, Relation view)
 			malformed_view(spec);
 		column->column = previous;
 	}
-	spec->result_desc = CreateTupleDescCopy(RelationGetDescr(view));
+	spec->result_desc = CreateTupleDescCopy(desc);
 	/* The executor frees descriptors that are not reference-counted. */
 	spec->result_desc->tdrefcount = 1;
 	if (spec->result_desc->natts != spec->nresults)
@@ -684,11 +687,11 @@ make_working_slot(Spec *spec)
 	}
 }
 
-/* Reads the view's query into the spec. */
+/* Reads the view's query, whose rows are as desc says, into the spec. */
 static void
-load_view(Spec *spec, Relation view, Jsonb *steps)
+load_query(Spec *spec, Query *query, TupleDesc desc, Jsonb *steps)
 {
-	Level		result = read_level(spec, get_view_query(view));
+	Level		result = read_level(spec, query);
 	Level		request;
 	List	   *levels = list_levels(spec, &result, &request);
 
@@ -697,8 +700,38 @@ load_view(Spec *spec, Relation view, Jsonb *steps)
 								list_length(request.query->targetList)));
 	load_request(spec, &request, json_get_container(&steps->root, "fields"));
 	load_items(spec, levels, json_get_container(&steps->root, "items"));
-	load_results(spec, &result, view);
+	load_results(spec, &result, desc);
 	make_working_slot(spec);
+}
+
+/* A spec to be filled, in a memory context of its own. */
+static Spec *
+empty_spec(void)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "featurestore spec",
+											  ALLOCSET_SMALL_SIZES);
+	Spec	   *spec = MemoryContextAllocZero(cxt, sizeof(Spec));
+
+	spec->cxt = cxt;
+	spec->user = GetUserId();
+	return spec;
+}
+
+/*
+ * Compiles a spec that has no view, from the query that its view would have;
+ * it lives in a memory context of its own below the current one.
+ */
+Spec *
+spec_from_query(Query *query, Jsonb *steps)
+{
+	Spec	   *spec = empty_spec();
+	MemoryContext old = MemoryContextSwitchTo(spec->cxt);
+
+	spec->name = "of these items";
+	spec->is_valid = true;
+	load_query(spec, query, ExecCleanTypeFromTL(query->targetList), steps);
+	MemoryContextSwitchTo(old);
+	return spec;
 }
 
 /*
@@ -712,7 +745,6 @@ spec_load(Oid type)
 	Oid			relid = get_typ_typrelid(type);
 	Datum		values[CATALOG_MAX_COLUMNS];
 	bool		nulls[CATALOG_MAX_COLUMNS];
-	MemoryContext cxt;
 	MemoryContext old;
 	Relation	view;
 	Spec	   *spec;
@@ -728,19 +760,16 @@ spec_load(Oid type)
 		return NULL;
 	}
 
-	cxt = AllocSetContextCreate(CurrentMemoryContext, "featurestore spec",
-								ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(cxt);
-	spec = palloc0(sizeof(Spec));
-	spec->cxt = cxt;
+	spec = empty_spec();
+	old = MemoryContextSwitchTo(spec->cxt);
 	spec->type = type;
 	spec->relid = relid;
 	spec->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(view)),
 											RelationGetRelationName(view));
-	MemoryContextCopyAndSetIdentifier(cxt, spec->name);
+	MemoryContextCopyAndSetIdentifier(spec->cxt, spec->name);
 	spec->version = DatumGetInt32(values[Anum_spec_version - 1]);
-	spec->user = GetUserId();
-	load_view(spec, view, DatumGetJsonbP(values[Anum_spec_steps - 1]));
+	load_query(spec, get_view_query(view), RelationGetDescr(view),
+			   DatumGetJsonbP(values[Anum_spec_steps - 1]));
 	MemoryContextSwitchTo(old);
 	relation_close(view, NoLock);
 	return spec;

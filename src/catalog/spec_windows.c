@@ -8,7 +8,8 @@
  *
  * or, where the state has no windows, agg_value(t.STATE, 'FUNCTION', NULL::TYPE),
  * which is taken apart here.  Outputs of one column of states share a plan, so
- * that a state is read once however many they are.
+ * that a state is read once however many they are.  NULL in the place of the
+ * state is that of a feature which has none.
  */
 #include "postgres.h"
 
@@ -25,7 +26,8 @@
 /* What the outputs of an item are of. */
 typedef struct WindowOutputs
 {
-	AttrNumber *attnos;			/* column of the state of each working column, or 0 */
+	bool	   *is_window;		/* of each working column */
+	AttrNumber *attnos;			/* column of its state, or 0: there is none */
 	WindowOutput *outputs;
 } WindowOutputs;
 
@@ -73,8 +75,8 @@ read_output(Spec *spec, Expr *expr, Index table, Index below, AttrNumber *attno,
 	if (arguments == NIL)
 		return false;
 	*attno = column_of(linitial(arguments), table);
-	if (*attno == 0 || !is_constant(lsecond(arguments), false) ||
-		!is_constant(llast(arguments), true))
+	if ((*attno == 0 && !is_constant(linitial(arguments), true)) ||
+		!is_constant(lsecond(arguments), false) || !is_constant(llast(arguments), true))
 		return false;
 	parse_function(TextDatumGetCString(((Const *) lsecond(arguments))->constvalue), &output->call);
 	if (list_length(arguments) == 5)
@@ -112,7 +114,7 @@ plan_outputs(Spec *spec, SpecItem *item, WindowOutputs *all, int first)
 	int			n = 0;
 
 	for (int i = first; i < item->ncolumns; i++)
-		n += all->attnos[i] == all->attnos[first];
+		n += all->is_window[i] && all->attnos[i] == all->attnos[first];
 	windows->attno = all->attnos[first];
 	windows->positions = palloc(sizeof(int) * n);
 	windows->values = palloc0(sizeof(Datum) * n);
@@ -122,7 +124,7 @@ plan_outputs(Spec *spec, SpecItem *item, WindowOutputs *all, int first)
 	n = 0;
 	for (int i = first; i < item->ncolumns; i++)
 	{
-		if (all->attnos[i] != windows->attno)
+		if (!all->is_window[i] || all->attnos[i] != windows->attno)
 			continue;
 		windows->positions[n] = i;
 		outputs[n++] = all->outputs[i];
@@ -137,7 +139,7 @@ is_planned(WindowOutputs *all, int column)
 {
 	for (int i = 0; i < column; i++)
 	{
-		if (all->attnos[i] == all->attnos[column])
+		if (all->is_window[i] && all->attnos[i] == all->attnos[column])
 			return true;
 	}
 	return false;
@@ -152,22 +154,26 @@ load_windows(Spec *spec, SpecItem *item, List *targets, Index table, Index below
 {
 	WindowOutputs all;
 
+	all.is_window = palloc0(sizeof(bool) * Max(item->ncolumns, 1));
 	all.attnos = palloc0(sizeof(AttrNumber) * Max(item->ncolumns, 1));
 	all.outputs = palloc0(sizeof(WindowOutput) * Max(item->ncolumns, 1));
 	for (int i = 0; i < item->ncolumns; i++)
 	{
 		TargetEntry *target = list_nth(targets, item->first_column + i);
 
-		if (!item->attnos[i] && !read_output(spec, target->expr, table, below, &all.attnos[i],
+		all.is_window[i] = !item->attnos[i];
+		if (all.is_window[i] && !read_output(spec, target->expr, table, below, &all.attnos[i],
 											 &all.outputs[i]))
 			return false;
+		item->is_computed |= all.is_window[i] && !all.attnos[i];
 	}
 	item->windows = palloc0(sizeof(SpecWindows) * Max(item->ncolumns, 1));
 	for (int i = 0; i < item->ncolumns; i++)
 	{
-		if (all.attnos[i] && !is_planned(&all, i))
+		if (all.is_window[i] && !is_planned(&all, i))
 			plan_outputs(spec, item, &all, i);
 	}
+	pfree(all.is_window);
 	pfree(all.attnos);
 	pfree(all.outputs);
 	return true;

@@ -16,6 +16,7 @@
  *		row_cache.c	where rows were last seen
  *		sql_probe.c	one set-based statement, where probes cannot be
  *		run.c		the run over chunks and items
+ *		result.c	what an item found: statuses and defaults
  *		snapshot.c	the snapshot it reads under
  *		row.c		the working row, expressions included
  *		rows.c		typed rows
@@ -66,10 +67,28 @@ typedef struct RequestColumn
 	bool		is_single;
 } RequestColumn;
 
+/* How values of one type become another. */
+typedef enum CoercionKind
+{
+	COERCE_NOTHING,
+	COERCE_INTEGER,
+	COERCE_LITERAL,
+	COERCE_FUNCTION
+} CoercionKind;
+
+typedef struct Coercion
+{
+	CoercionKind kind;
+	Oid			function;
+	int			nargs;
+	Oid			domain;			/* whose constraints to check, or 0 */
+} Coercion;
+
 typedef struct LookupRequest
 {
 	int			nrows;
 	TimestampTz as_of;			/* T */
+	TimestampTz *times;			/* T of each row, for training; NULL: the same for all */
 	RequestColumn *columns;		/* of the arguments */
 	RequestColumn **overrides;	/* by working column, or NULL: none */
 } LookupRequest;
@@ -178,6 +197,8 @@ typedef struct LookupRun
 /* request.c */
 extern LookupRequest *request_from_arguments(FunctionCallInfo fcinfo, Spec *spec, int first,
 											 TimestampTz as_of);
+extern bool has_coercion(Oid given, Oid wanted, Coercion *coercion);
+extern Datum coerce_value(SpecColumn *column, Coercion *coercion, Datum value);
 extern TimestampTz request_time(FunctionCallInfo fcinfo, int argno);
 extern int	combine_lengths(int nrows, int length);
 
@@ -205,13 +226,20 @@ extern void probe_sql(LookupRun *run, ItemRun *irun);
 
 /* run.c */
 extern LookupRun *lookup_open(Oid type);
+extern void lookup_open_tables(LookupRun *run, Oid type, Spec *spec);
 extern void lookup_start(LookupRun *run, LookupRequest *request);
 extern bool lookup_next(LookupRun *run);
 extern bool chunk_is_too_large(LookupRun *run);
 extern void lookup_close(LookupRun *run);
-extern void keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls);
-
 extern Datum time_bound(SpecItem *item, TimestampTz as_of);
+
+/* result.c */
+extern bool is_older(TimestampTz as_of, TimestampTz event, int64 bound);
+extern void prepare_results(LookupRun *run, ItemRun *irun, int n);
+extern void fill_missing(LookupRun *run, ItemRun *irun, int probe);
+extern void keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls);
+extern void keep_answer(LookupRun *run, ItemRun *irun, int probe, TimestampTz as_of,
+						Datum *values, bool *nulls, uint8 *flags);
 
 /* row.c */
 extern void row_begin(LookupRun *run);

@@ -22,23 +22,6 @@
 #include "lookup/lookup.h"
 #include "compat.h"
 
-/* How values of one type become another. */
-typedef enum CoercionKind
-{
-	COERCE_NOTHING,
-	COERCE_INTEGER,
-	COERCE_LITERAL,
-	COERCE_FUNCTION
-} CoercionKind;
-
-typedef struct Coercion
-{
-	CoercionKind kind;
-	Oid			function;
-	int			nargs;
-	Oid			domain;			/* whose constraints to check, or 0 */
-} Coercion;
-
 /* T: the argument if given, else the start of the statement. */
 TimestampTz
 request_time(FunctionCallInfo fcinfo, int argno)
@@ -78,40 +61,43 @@ argument_list(Spec *spec)
 	return list.data;
 }
 
-/* Finds how a value of the given type becomes one of the wanted, or refuses. */
+/* Finds how a value of the given type becomes one of the wanted; false if it does not. */
+bool
+has_coercion(Oid given, Oid wanted, Coercion *coercion)
+{
+	CoercionContext context = COERCION_IMPLICIT;
+	CoercionPathType path;
+
+	memset(coercion, 0, sizeof(Coercion));
+	if (given == wanted || IsBinaryCoercible(given, wanted))
+		return true;
+	if (given == UNKNOWNOID || (is_integer_type(given) && is_integer_type(wanted)))
+	{
+		coercion->kind = given == UNKNOWNOID ? COERCE_LITERAL : COERCE_INTEGER;
+		return true;
+	}
+	if (get_typtype(wanted) == TYPTYPE_DOMAIN)
+		coercion->domain = wanted;
+	if (given == FLOAT8OID && wanted == FLOAT4OID)
+		context = COERCION_ASSIGNMENT;
+	path = find_coercion_pathway(wanted, given, context, &coercion->function);
+	if (path == COERCION_PATH_FUNC)
+	{
+		coercion->kind = COERCE_FUNCTION;
+		coercion->nargs = get_func_nargs(coercion->function);
+	}
+	return path == COERCION_PATH_FUNC || path == COERCION_PATH_RELABELTYPE;
+}
+
+/* Finds how a value of the given type becomes that of an argument, or refuses. */
 static Coercion
 find_coercion(Spec *spec, int arg, Oid given)
 {
 	SpecColumn *column = &spec->columns[arg];
 	Oid			wanted = column->type;
-	Coercion	coercion = {COERCE_NOTHING};
-	CoercionContext context = COERCION_IMPLICIT;
-	CoercionPathType path;
+	Coercion	coercion;
 
-	if (given == wanted || IsBinaryCoercible(given, wanted))
-		return coercion;
-	if (given == UNKNOWNOID)
-	{
-		coercion.kind = COERCE_LITERAL;
-		return coercion;
-	}
-	if (is_integer_type(given) && is_integer_type(wanted))
-	{
-		coercion.kind = COERCE_INTEGER;
-		return coercion;
-	}
-	if (get_typtype(wanted) == TYPTYPE_DOMAIN)
-		coercion.domain = wanted;
-	if (given == FLOAT8OID && wanted == FLOAT4OID)
-		context = COERCION_ASSIGNMENT;
-	path = find_coercion_pathway(wanted, given, context, &coercion.function);
-	if (path == COERCION_PATH_FUNC)
-	{
-		coercion.kind = COERCE_FUNCTION;
-		coercion.nargs = get_func_nargs(coercion.function);
-		return coercion;
-	}
-	if (path != COERCION_PATH_RELABELTYPE)
+	if (!has_coercion(given, wanted, &coercion))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("argument \"%s\" of feature spec %s is of type %s, not %s", column->name,
@@ -161,7 +147,7 @@ coerce_to_base(SpecColumn *column, Coercion *coercion, Datum value)
 }
 
 /* Coerces one value that is not NULL. */
-static Datum
+Datum
 coerce_value(SpecColumn *column, Coercion *coercion, Datum value)
 {
 	value = coerce_to_base(column, coercion, value);

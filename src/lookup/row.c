@@ -159,7 +159,8 @@ row_value(LookupRun *run, int column, int row, Datum *value)
 		return request_value(run, &run->request->columns[column], row, value);
 	if (column == spec->nargs)
 	{
-		*value = TimestampTzGetDatum(run->request->as_of);
+		*value = TimestampTzGetDatum(run->request->times ?
+									 run->request->times[run->chunk_start + row] : run->request->as_of);
 		return true;
 	}
 	if (row_is_overridden(run, column, row))
@@ -274,6 +275,8 @@ row_fill(LookupRun *run, int row)
 		if (!column->is_single)
 			run->nulls[i] = !request_value(run, column, row, &run->values[i]);
 	}
+	if (run->request->times)
+		run->values[spec->nargs] = TimestampTzGetDatum(run->request->times[run->chunk_start + row]);
 	for (int i = 0; i < spec->nitems; i++)
 	{
 		ItemRun    *irun = &run->items[i];

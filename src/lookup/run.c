@@ -20,15 +20,12 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #include "lookup/lookup.h"
-#include "window/state.h"
 #include "compat.h"
 
 /* Rows probed together: enough to sort keys by, few enough to stay in cache. */
@@ -49,36 +46,6 @@ time_bound(SpecItem *item, TimestampTz as_of)
 	else
 		date = as_of / USECS_PER_DAY - (as_of % USECS_PER_DAY < 0 ? 1 : 0);
 	return DateADTGetDatum(date);
-}
-
-/* An event time as a timestamp; a date is its midnight, UTC. */
-static TimestampTz
-event_timestamp(SpecItem *item, Datum time)
-{
-	DateADT		date;
-	TimestampTz result;
-
-	if (item->time_type != DATEOID)
-		return DatumGetTimestampTz(time);
-	date = DatumGetDateADT(time);
-	if (DATE_IS_NOBEGIN(date))
-		TIMESTAMP_NOBEGIN(result);
-	else if (DATE_IS_NOEND(date) || date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
-		TIMESTAMP_NOEND(result);
-	else
-		result = (TimestampTz) date * USECS_PER_DAY;
-	return result;
-}
-
-/* Is an event older than the bound at T? */
-static bool
-is_older(TimestampTz as_of, TimestampTz event, int64 bound)
-{
-	int64		age;
-
-	if (TIMESTAMP_IS_NOBEGIN(event) || TIMESTAMP_IS_NOEND(as_of))
-		return event != as_of;
-	return pg_sub_s64_overflow(as_of, event, &age) ? as_of > event : age > bound;
 }
 
 /* Opens a spec's tables; false if the spec changed meanwhile, or was dropped. */
@@ -112,6 +79,20 @@ close_tables(LookupRun *run)
 	}
 }
 
+/* Features that are computed from their events have nothing to look up. */
+static void
+refuse_computed_features(LookupRun *run)
+{
+	for (int i = 0; i < run->spec->nitems; i++)
+	{
+		if (run->spec->items[i].is_computed)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("%s: feature is not materialized", run->spec->items[i].name),
+					 errhint("Materialize it with featurestore.materialize_features and create a feature spec.")));
+	}
+}
+
 /*
  * Starts a lookup on the spec of this row type: locks what it reads and checks
  * that the user may.  Errors: 42809 (not a spec), 42501 (no privilege), 55000
@@ -123,11 +104,28 @@ lookup_open(Oid type)
 	LookupRun  *run = palloc0(sizeof(LookupRun));
 
 	lookup_stats_start(run);
-	run->spec = spec_for_type(type);
+	lookup_open_tables(run, type, NULL);
+	refuse_computed_features(run);
+	return run;
+}
+
+/*
+ * Locks what a spec reads, that of a row type or one that is in no cache, and
+ * checks that the user may.
+ */
+void
+lookup_open_tables(LookupRun *run, Oid type, Spec *spec)
+{
+	run->spec = spec ? spec : spec_for_type(type);
 	while (!open_tables(run))
 	{
 		close_tables(run);
 		CHECK_FOR_INTERRUPTS();
+		if (spec)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("a table was dropped while it was being looked up"),
+					 errhint("Try again.")));
 		run->spec = spec_for_type(type);
 	}
 	CheckPermissionsCompat(run->spec->rtes, run->spec->perminfos);
@@ -153,7 +151,6 @@ lookup_open(Oid type)
 			}
 		}
 	}
-	return run;
 }
 
 /* Is every column of states that an item reads among those whose names are in filled? */
@@ -271,182 +268,6 @@ lookup_start(LookupRun *run, LookupRequest *request)
 	row_begin(run);
 }
 
-/*
- * Gives the columns of a probe without a usable row their defaults.  What is
- * not there counts as an entity without events.
- */
-static void
-fill_missing(LookupRun *run, ItemRun *irun, int probe)
-{
-	SpecItem   *item = irun->item;
-	bool		may_default = irun->results[probe].status != STATUS_TOO_OLD;
-	bool		is_empty = irun->results[probe].status == STATUS_NOT_FOUND;
-
-	for (int i = 0; i < item->ncolumns; i++)
-	{
-		SpecColumn *column = &run->spec->columns[item->first_column + i];
-		Size		at = (Size) probe * item->ncolumns + i;
-
-		irun->nulls[at] = false;
-		if (is_empty && column->has_empty_value)
-			irun->values[at] = column->empty_value;
-		else if (may_default && column->has_default)
-			irun->values[at] = column->default_value;
-		else
-		{
-			irun->nulls[at] = true;
-			irun->values[at] = (Datum) 0;
-		}
-	}
-}
-
-/* What a row that was found counts as, given its event time. */
-static LookupStatus
-found_status(LookupRun *run, SpecItem *item, ProbeResult *result)
-{
-	TimestampTz as_of = run->request->as_of;
-
-	if (result->has_time && result->event_time > as_of)
-		return STATUS_TOO_OLD;
-	if (item->max_age >= 0 &&
-		(!result->has_time || is_older(as_of, result->event_time, item->max_age)))
-		return STATUS_OUTSIDE_MAX_AGE;
-	return STATUS_PRESENT;
-}
-
-/* Copies values that are not passed by value out of the page they are on. */
-static void
-copy_by_reference(Spec *spec, SpecItem *item, Datum *values, bool *nulls)
-{
-	Size		sizes[MaxTupleAttributeNumber];
-	Size		total = 0;
-	char	   *space;
-
-	for (int i = 0; i < item->ncolumns; i++)
-	{
-		SpecColumn *column = &spec->columns[item->first_column + i];
-
-		sizes[i] = 0;
-		if (!column->typbyval && !nulls[i])
-			sizes[i] = datumGetSize(values[i], false, column->typlen);
-		total += MAXALIGN(sizes[i]);
-	}
-	if (total == 0)
-		return;
-	space = palloc(total);
-	for (int i = 0; i < item->ncolumns; i++)
-	{
-		if (sizes[i] == 0)
-			continue;
-		memcpy(space, DatumGetPointer(values[i]), sizes[i]);
-		values[i] = PointerGetDatum(space);
-		space += MAXALIGN(sizes[i]);
-	}
-}
-
-/* States of another input than the spec was made for can give values of another type. */
-static void
-refuse_result_type(ItemRun *irun, SpecWindows *windows, SpecColumn *column, Oid type)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("%s: states in column \"%s\" give output \"%s\" as %s, not as %s",
-					irun->item->name, get_attname(irun->item->relid, windows->attno, false),
-					column->name, format_type_be(type), format_type_be(column->type)),
-			 errhint("Create the spec again with featurestore.create_feature_spec(..., replace => true).")));
-}
-
-/*
- * Evaluates the window outputs of a row that was found.  An empty window takes
- * the default; a count, which has a value, does not.
- */
-static void
-evaluate_windows(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls)
-{
-	SpecItem   *item = irun->item;
-
-	for (int i = 0; i < item->nwindows; i++)
-	{
-		SpecWindows *windows = &item->windows[i];
-		struct varlena *state = nulls[windows->attno - 1] ? NULL :
-			(struct varlena *) DatumGetPointer(values[windows->attno - 1]);
-
-		window_evaluate(windows->plan, state, run->request->as_of, windows->values,
-						windows->nulls, windows->flags);
-		for (int k = 0; k < windows->plan->noutputs; k++)
-		{
-			SpecColumn *column = &run->spec->columns[item->first_column + windows->positions[k]];
-			Size		at = (Size) probe * item->ncolumns + windows->positions[k];
-			Oid			type = windows->plan->outputs[k].call.result_type;
-
-			if (type != column->type)
-				refuse_result_type(irun, windows, column, type);
-			irun->values[at] = windows->values[k];
-			irun->nulls[at] = windows->nulls[k];
-			irun->flags[at] = windows->flags[k];
-			if (column->has_default && !column->has_empty_value &&
-				(windows->flags[k] & (VALUE_EMPTY | VALUE_TOO_OLD)) == VALUE_EMPTY)
-			{
-				irun->values[at] = column->default_value;
-				irun->nulls[at] = false;
-				irun->flags[at] |= OUTPUT_DEFAULTED;
-			}
-		}
-	}
-}
-
-/*
- * Keeps what a probe found, given as values of the table's columns, as far as
- * these are read.
- */
-void
-keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls)
-{
-	SpecItem   *item = irun->item;
-	ProbeResult *result = &irun->results[probe];
-	Datum	   *kept = irun->values + (Size) probe * item->ncolumns;
-	bool	   *kept_nulls = irun->nulls + (Size) probe * item->ncolumns;
-
-	result->has_time = item->time_attno && !nulls[item->time_attno - 1];
-	if (result->has_time)
-		result->event_time = event_timestamp(item, values[item->time_attno - 1]);
-	result->status = found_status(run, item, result);
-	irun->found++;
-	if (result->status != STATUS_PRESENT)
-	{
-		fill_missing(run, irun, probe);
-		return;
-	}
-	for (int i = 0; i < item->ncolumns; i++)
-	{
-		int			from = item->attnos[i] - 1;
-
-		kept_nulls[i] = from < 0 || nulls[from];
-		kept[i] = kept_nulls[i] ? (Datum) 0 : values[from];
-	}
-	copy_by_reference(run->spec, item, kept, kept_nulls);
-	evaluate_windows(run, irun, probe, values, nulls);
-}
-
-/* Allocates results, all missing until found. */
-static void
-prepare_results(LookupRun *run, ItemRun *irun)
-{
-	int			n = irun->keys.nprobes + 1;
-	int			ncolumns = irun->item->ncolumns;
-	LookupStatus status = irun->table_status == STATUS_PRESENT ?
-		STATUS_NOT_FOUND : irun->table_status;
-
-	irun->values = palloc_array(Datum, (Size) n * ncolumns);
-	irun->nulls = palloc_array(bool, (Size) n * ncolumns);
-	if (irun->item->nwindows > 0)
-		irun->flags = palloc0_array(uint8, (Size) n * ncolumns);
-	irun->results = palloc0_array(ProbeResult, n);
-	irun->found = 0;
-	for (int probe = 0; probe < n; probe++)
-		irun->results[probe].status = status;
-}
-
 /* Probes a lookup's table for the chunk. */
 static void
 run_lookup(LookupRun *run, ItemRun *irun)
@@ -458,14 +279,14 @@ run_lookup(LookupRun *run, ItemRun *irun)
 		irun->keys.nprobes = 0;
 		irun->keys.row_probe = palloc0_array(int, irun->is_constant ? 1 : run->chunk_rows);
 	}
-	prepare_results(run, irun);
+	prepare_results(run, irun, irun->keys.nprobes + 1);
 	if (irun->keys.nprobes > 0)
 	{
 		if (irun->is_direct && !probe_index(run, irun))
 		{
 			irun->is_direct = false;
 			irun->reason = "index is too young for the snapshot";
-			prepare_results(run, irun);
+			prepare_results(run, irun, irun->keys.nprobes + 1);
 		}
 		if (!irun->is_direct)
 			probe_sql(run, irun);
