@@ -221,7 +221,8 @@ CREATE TABLE featurestore.spec (
 	with_status boolean NOT NULL,
 	exclude_columns text[] NOT NULL,
 	items jsonb NOT NULL,
-	steps jsonb NOT NULL
+	steps jsonb NOT NULL,
+	training_set regclass
 );
 COMMENT ON TABLE featurestore.spec IS 'feature specs; what a spec reads is held by its view, the rest here';
 COMMENT ON COLUMN featurestore.spec.relation IS 'the view whose row type is the row a lookup gives';
@@ -230,6 +231,7 @@ COMMENT ON COLUMN featurestore.spec.with_status IS 'whether each output has a st
 COMMENT ON COLUMN featurestore.spec.exclude_columns IS 'columns computed but not given';
 COMMENT ON COLUMN featurestore.spec.items IS 'the items as they were defined';
 COMMENT ON COLUMN featurestore.spec.steps IS 'the items in the order they run, as the lookup reads them';
+COMMENT ON COLUMN featurestore.spec.training_set IS 'the training set whose frozen spec it is; null of other specs';
 
 /* Who the workers of this database are; see _worker_tasks for what they do. */
 CREATE TABLE featurestore.worker (
@@ -313,6 +315,7 @@ BEGIN
 		UPDATE featurestore.feature SET online_table = NULL, state_column = NULL WHERE online_table = ANY (dropped);
 		UPDATE featurestore.window_table SET values_view = NULL WHERE values_view = ANY (dropped);
 		UPDATE featurestore.window_table SET offline_table = NULL WHERE offline_table = ANY (dropped);
+		PERFORM featurestore._forget_training_sets(dropped);
 		IF EXISTS (SELECT FROM featurestore.staging) THEN
 			PERFORM featurestore._forget_staging(dropped);
 			PERFORM featurestore._release_source(source) FROM unnest(sources) AS source;

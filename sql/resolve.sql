@@ -69,14 +69,15 @@ COMMENT ON FUNCTION featurestore._bound(text, text, interval) IS 'internal: an i
 
 /*
  * Binds lookup_key to columns of the table: a list of {column, from}, where
- * from is the name of a key of the request or an output.
+ * from is the name of a key of the request or an output.  entity, if given, is
+ * the key of a table that has no index to say so.
  */
-CREATE FUNCTION featurestore._lookup_keys(label text, relation regclass, lookup_key text[]) RETURNS jsonb
+CREATE FUNCTION featurestore._lookup_keys(label text, relation regclass, lookup_key text[], entity text[] DEFAULT NULL) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	key_columns text[] := ARRAY(SELECT DISTINCT c FROM featurestore._unique_keys(relation) AS k, unnest(k.columns) AS c);
-	primary_key text[] := (SELECT columns FROM featurestore._unique_keys(relation) WHERE is_primary);
+	key_columns text[] := coalesce(entity, ARRAY(SELECT DISTINCT c FROM featurestore._unique_keys(relation) AS k, unnest(k.columns) AS c));
+	primary_key text[] := coalesce(entity, (SELECT columns FROM featurestore._unique_keys(relation) WHERE is_primary));
 	bound jsonb := '[]';
 	named int;
 	entry text;
@@ -121,7 +122,7 @@ BEGIN
 	RETURN bound;
 END
 $$;
-COMMENT ON FUNCTION featurestore._lookup_keys(text, regclass, text[]) IS 'internal: binds lookup_key to columns';
+COMMENT ON FUNCTION featurestore._lookup_keys(text, regclass, text[], text[]) IS 'internal: binds lookup_key to columns';
 
 /*
  * The column with a row's event time, if any: as registered, or the one that
@@ -414,9 +415,10 @@ COMMENT ON FUNCTION featurestore._resolve_lookup(text, jsonb) IS 'internal: reso
 /*
  * A feature as an output: {feature (its name without schema), name, table,
  * entity, column (of states), type, expression, length, is_declared}.  wanted
- * may end in '[length]'.
+ * may end in '[length]'.  For training a feature need not be materialized; then
+ * the table is its view, and there is no column.
  */
-CREATE FUNCTION featurestore._feature_output(label text, wanted text, rename_outputs jsonb) RETURNS jsonb
+CREATE FUNCTION featurestore._feature_output(label text, wanted text, rename_outputs jsonb, for_training boolean) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 DECLARE
@@ -434,7 +436,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM featurestore._item_error(label, 'undefined_object', format('feature "%s" does not exist', feature),
 			'Features are made with featurestore.register_feature.');
-	ELSIF made.relation IS NULL THEN
+	ELSIF made.relation IS NULL AND NOT for_training THEN
 		PERFORM featurestore._item_error(label, 'object_not_in_prerequisite_state', format('feature "%s" is not materialized', feature),
 			'Materialize it with featurestore.materialize_features.');
 	END IF;
@@ -444,16 +446,16 @@ BEGIN
 		PERFORM featurestore._item_error(label, 'datatype_mismatch', format('"%s" declares the length of what is no array, or none', wanted));
 	END IF;
 	RETURN jsonb_build_object('feature', feature, 'name', coalesce(rename_outputs->>feature, feature),
-		'table', featurestore._relation_name(made.relation), 'entity', made.entity, 'column', made.state_column,
+		'table', featurestore._relation_name(coalesce(made.relation, made.feature)), 'entity', made.entity, 'column', made.state_column,
 		'type', format_type(type.oid, -1), 'length', length, 'is_declared', length IS NOT NULL,
-		'expression', format('featurestore.window_value(t.%I, %L, %L::featurestore.time_window, v.as_of, NULL::%I.%I)', made.state_column, made.call,
-			made.time_window, (SELECT nspname FROM pg_namespace WHERE oid = type.typnamespace), type.typname));
+		'expression', format('featurestore.window_value(%s, %L, %L::featurestore.time_window, v.as_of, NULL::%I.%I)',
+			coalesce('t.' || quote_ident(made.state_column), 'NULL::featurestore.window_state'), made.call, made.time_window, (SELECT nspname FROM pg_namespace WHERE oid = type.typnamespace), type.typname));
 END
 $$;
-COMMENT ON FUNCTION featurestore._feature_output(text, text, jsonb) IS 'internal: a feature as an output';
+COMMENT ON FUNCTION featurestore._feature_output(text, text, jsonb, boolean) IS 'internal: a feature as an output';
 
 /* The outputs of a feature item, checked; see _feature_output. */
-CREATE FUNCTION featurestore._feature_outputs(label text, definition jsonb) RETURNS jsonb
+CREATE FUNCTION featurestore._feature_outputs(label text, definition jsonb, for_training boolean) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -467,7 +469,7 @@ BEGIN
 		PERFORM featurestore._item_error(label, 'invalid_parameter_value', 'names must name features');
 	END IF;
 	PERFORM featurestore._check_output_options(label, definition);
-	outputs := (SELECT jsonb_agg(featurestore._feature_output(label, name, definition->'rename_outputs') ORDER BY n) FROM unnest(names) WITH ORDINALITY AS u(name, n));
+	outputs := (SELECT jsonb_agg(featurestore._feature_output(label, name, definition->'rename_outputs', for_training) ORDER BY n) FROM unnest(names) WITH ORDINALITY AS u(name, n));
 	SELECT r INTO unknown FROM jsonb_object_keys(definition->'rename_outputs') AS r
 	WHERE r NOT IN (SELECT o->>'feature' FROM jsonb_array_elements(outputs) AS o);
 	IF FOUND THEN
@@ -484,14 +486,14 @@ BEGIN
 	RETURN outputs;
 END
 $$;
-COMMENT ON FUNCTION featurestore._feature_outputs(text, jsonb) IS 'internal: outputs of a feature item';
+COMMENT ON FUNCTION featurestore._feature_outputs(text, jsonb, boolean) IS 'internal: outputs of a feature item';
 
 /* Resolves a feature item: a lookup, as of _resolve_lookup, for each table that its features are in. */
-CREATE FUNCTION featurestore._resolve_features(label text, nth int, definition jsonb) RETURNS SETOF jsonb
+CREATE FUNCTION featurestore._resolve_features(label text, nth int, definition jsonb, for_training boolean) RETURNS SETOF jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	outputs jsonb := featurestore._feature_outputs(label, definition);
+	outputs jsonb := featurestore._feature_outputs(label, definition, for_training);
 	defaults jsonb := featurestore._lookup_defaults(label, outputs, definition->'default_values');
 	lookup_key text[] := ARRAY(SELECT jsonb_array_elements_text(nullif(definition->'lookup_key', 'null')));
 	part record;
@@ -502,11 +504,12 @@ BEGIN
 	FOR part IN
 		SELECT (o->>'table')::regclass AS target, format('item %s (feature of %s)', nth, o->>'table') AS label,
 			   jsonb_agg(o - '{feature,table,entity}'::text[] ORDER BY n) AS outputs, array_agg(o->>'column' ORDER BY n) AS states,
+			   bool_or(o->>'column' IS NULL) AS is_computed,
 			   ARRAY(SELECT jsonb_array_elements_text((array_agg(o->'entity' ORDER BY n))[1])) AS entity
 		FROM jsonb_array_elements(outputs) WITH ORDINALITY AS e(o, n)
 		GROUP BY o->>'table' ORDER BY min(n)
 	LOOP
-		keys := featurestore._lookup_keys(part.label, part.target, coalesce(nullif(lookup_key, '{}'), part.entity));
+		keys := featurestore._lookup_keys(part.label, part.target, coalesce(nullif(lookup_key, '{}'), part.entity), CASE WHEN part.is_computed THEN part.entity END);
 		columns := ARRAY(SELECT k->>'column' FROM jsonb_array_elements(keys) AS k);
 		time_column := featurestore._lookup_time(part.label, part.target, columns);
 		PERFORM featurestore._check_readable(part.label, part.target, array_remove(columns || part.states || time_column, NULL));
@@ -516,7 +519,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION featurestore._resolve_features(text, int, jsonb) IS 'internal: resolves a feature item';
+COMMENT ON FUNCTION featurestore._resolve_features(text, int, jsonb, boolean) IS 'internal: resolves a feature item';
 
 /* Resolves an expression or a feature function: {sql, function, needs, outputs}. */
 CREATE FUNCTION featurestore._resolve_computed(label text, kind text, definition jsonb) RETURNS jsonb
@@ -553,8 +556,8 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._resolve_computed(text, text, jsonb) IS 'internal: resolves an expression or feature function';
 
-/* Resolves all items, each with its label, kind and outputs. */
-CREATE FUNCTION featurestore._resolve_items(items featurestore.spec_item[]) RETURNS jsonb
+/* Resolves all items, each with its label, kind and outputs; for training they may name features that are not materialized. */
+CREATE FUNCTION featurestore._resolve_items(items featurestore.spec_item[], for_training boolean DEFAULT false) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -571,7 +574,7 @@ BEGIN
 		label := format('item %s (%s%s)', i, coalesce(item.kind, 'null'),
 			coalesce(' of ' || (item.definition->>'table'), ' "' || coalesce(item.definition->>'output_name', item.definition->>'name') || '"'));
 		IF item.kind = 'feature' THEN
-			resolved := resolved || (SELECT jsonb_agg(f || '{"kind": "lookup"}'::jsonb) FROM featurestore._resolve_features(label, i, item.definition) AS f);
+			resolved := resolved || (SELECT jsonb_agg(f || '{"kind": "lookup"}'::jsonb) FROM featurestore._resolve_features(label, i, item.definition, for_training) AS f);
 			CONTINUE;
 		ELSIF item.kind = 'lookup' THEN
 			resolved := resolved || (SELECT jsonb_agg(l || jsonb_build_object('label', label, 'kind', 'lookup')) FROM featurestore._resolve_lookup(label, item.definition) AS l);
@@ -592,7 +595,7 @@ BEGIN
 	RETURN resolved;
 END
 $$;
-COMMENT ON FUNCTION featurestore._resolve_items(featurestore.spec_item[]) IS 'internal: resolves the items of a spec';
+COMMENT ON FUNCTION featurestore._resolve_items(featurestore.spec_item[], boolean) IS 'internal: resolves the items of a spec';
 
 /* Resolves a request field; only scalars, for an array is many rows. */
 CREATE FUNCTION featurestore._resolve_field(label text, definition jsonb) RETURNS jsonb

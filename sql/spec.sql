@@ -249,20 +249,28 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._create_spec_functions(regclass, jsonb, text) IS 'internal: makes the functions of a spec';
 
-/* Drops a spec's functions and view. Raises 2BP01, naming them, if other objects depend on these. */
+/* Drops a spec's functions and view. Raises 2BP01, naming them, if other objects depend on these, or for the frozen spec of a training set. */
 CREATE FUNCTION featurestore._drop_spec(spec regclass, action text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	name text := featurestore._relation_name(spec);
 	functions text := (SELECT string_agg(f.function::text, ', ') FROM featurestore._spec_functions(spec) AS f);
+	training_set regclass := (SELECT s.training_set FROM featurestore.spec AS s WHERE s.relation = spec);
 	dependents text;
 BEGIN
+	IF training_set IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist', MESSAGE = format('cannot %s feature spec %s because training set %s was made of it', action, name, training_set),
+			HINT = 'Drop the training set with featurestore.drop_training_set.';
+	END IF;
 	IF functions IS NOT NULL THEN
 		EXECUTE format('DROP FUNCTION %s', functions);
 	END IF;
 	EXECUTE format('DROP VIEW %s', name);
 EXCEPTION WHEN dependent_objects_still_exist THEN
+	IF training_set IS NOT NULL THEN
+		RAISE;
+	END IF;
 	GET STACKED DIAGNOSTICS dependents = PG_EXCEPTION_DETAIL;
 	RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist', MESSAGE = format('cannot %s feature spec %s because other objects depend on it', action, name),
 		DETAIL = dependents, HINT = 'Drop these objects first.';
@@ -399,6 +407,9 @@ DECLARE
 BEGIN
 	IF old IS NOT NULL AND NOT EXISTS (SELECT FROM featurestore.spec AS s WHERE s.relation = old) THEN
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_table', MESSAGE = format('relation %s already exists and is not a feature spec', name),
+			HINT = 'Choose another name.';
+	ELSIF EXISTS (SELECT FROM featurestore.spec AS s WHERE s.relation = old AND s.training_set IS NOT NULL) THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_table', MESSAGE = format('%s is what a training set was made of', name),
 			HINT = 'Choose another name.';
 	END IF;
 	SELECT p.oid INTO taken FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

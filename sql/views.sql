@@ -12,7 +12,8 @@ CREATE VIEW featurestore.feature_specs AS
 		   s.with_status, s.exclude_columns, s.items
 	FROM featurestore.spec s
 	JOIN pg_catalog.pg_class c ON c.oid = s.relation
-	JOIN pg_catalog.pg_roles r ON r.oid = c.relowner;
+	JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+	WHERE s.training_set IS NULL;
 COMMENT ON VIEW featurestore.feature_specs IS 'feature specs: their columns, the tables they read, their items';
 COMMENT ON COLUMN featurestore.feature_specs.spec IS 'the view whose row type is the row a lookup gives';
 COMMENT ON COLUMN featurestore.feature_specs.version IS 'starts at 1, goes up when the spec is replaced';

@@ -43,12 +43,13 @@ bool		definitions_changed = false;
  * dropped on the strength of the row: the caller must own that, too.
  */
 static const char *const owned_members[] = {
-	"online_table", "values_view", "offline_table", "captured_source", "current_relation"
+	"online_table", "values_view", "offline_table", "captured_source", "current_relation",
+	"frozen_spec", "training_set"
 };
 
 static const char *const catalogs[] = {
 	"online_table", "publication", "publication_position", "fill_position", "staging", "spec",
-	"feature", "window_table"
+	"feature", "window_table", "training_set"
 };
 
 /* Those of them whose rows belong to one cluster. */

@@ -173,6 +173,7 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 
 #define Anum_publication_source 2
 #define Anum_publication_publish_mode 3
+#define Anum_publication_source_retention 8
 #define Anum_publication_is_paused 9
 #define Anum_publication_schedule 10
 
@@ -199,6 +200,9 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 
 #define Anum_feature_source 4
 #define Anum_feature_online_table 14
+
+#define Anum_training_set_frozen_spec 2
+#define Anum_training_set_allow_current 12
 
 #define Anum_spec_version 2
 #define Anum_spec_steps 6
