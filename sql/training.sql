@@ -495,7 +495,7 @@ CREATE FUNCTION featurestore.score_batch(training_set anyelement, labels text, t
 	AS 'MODULE_PATHNAME', 'score_batch' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100000 COST 100000;
 COMMENT ON FUNCTION featurestore.score_batch(anyelement, text, text) IS 'rows of a training set for other labels, with the features it was made with';
 
-/* Raises 42704 unless what the caller resolved the name to is a training set. */
+/* The training set that name is resolved to by the caller; raises 42704 if there is none. */
 CREATE FUNCTION featurestore._training_set(name text, resolved regclass) RETURNS featurestore.training_set
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -520,7 +520,7 @@ CREATE FUNCTION featurestore._training_set_hash(training_set featurestore.traini
 DECLARE
 	hash text;
 BEGIN
-	EXECUTE format('SELECT lpad(to_hex(featurestore._rows_hash(t)), 16, ''0'') FROM %s AS t', featurestore._relation_name(training_set.relation)) INTO hash;
+	EXECUTE format('SELECT lpad(to_hex(featurestore._rows_hash(t.*)), 16, ''0'') FROM %s AS t', featurestore._relation_name(training_set.relation)) INTO hash;
 	RETURN hash;
 END
 $$;

@@ -44,6 +44,9 @@ typedef struct RowColumn
 {
 	ColumnKind	kind;
 	int			index;			/* of the labels' columns, or of the spec's results */
+	bool		is_coerced;		/* from the type of the labels' column */
+	Coercion	coercion;
+	SpecColumn	as;
 } RowColumn;
 
 /* Forms rows of a run. */
@@ -102,11 +105,11 @@ complete_form(TrainingRun *run, TupleDesc *desc)
 
 	form->columns[n++].kind = COLUMN_LABEL_ROW;
 	for (int i = 0; i < labels->natts; i++)
-		form->columns[n++] = (RowColumn) {COLUMN_LABEL, i};
+		form->columns[n++] = (RowColumn) {.kind = COLUMN_LABEL,.index = i};
 	for (int i = 0; i < spec->nresults; i++)
 	{
 		if (is_training_output(spec, i))
-			form->columns[n++] = (RowColumn) {COLUMN_OUTPUT, i};
+			form->columns[n++] = (RowColumn) {.kind = COLUMN_OUTPUT,.index = i};
 	}
 	form->ncolumns = n;
 	*desc = CreateTemplateTupleDesc(n);
@@ -134,14 +137,14 @@ static RowColumn
 find_column(TrainingRun *run, const char *name)
 {
 	Spec	   *spec = run->lookup->spec;
-	RowColumn	found = {COLUMN_NOTHING, 0};
+	RowColumn	found = {.kind = COLUMN_NOTHING};
 
 	if (strcmp(name, LABEL_ROW) == 0)
 		found.kind = COLUMN_LABEL_ROW;
 	for (int i = 0; i < run->labels->desc->natts; i++)
 	{
 		if (strcmp(NameStr(TupleDescAttr(run->labels->desc, i)->attname), name) == 0)
-			found = (RowColumn) {COLUMN_LABEL, i};
+			found = (RowColumn) {.kind = COLUMN_LABEL,.index = i};
 	}
 	for (int i = 0; i < spec->nresults; i++)
 	{
@@ -153,9 +156,30 @@ find_column(TrainingRun *run, const char *name)
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
 					 errmsg("column \"%s\" of the labels has the name of an output", name),
 					 errhint("Leave it out of the labels, or rename it with AS.")));
-		found = (RowColumn) {COLUMN_OUTPUT, i};
+		found = (RowColumn) {.kind = COLUMN_OUTPUT,.index = i};
 	}
 	return found;
+}
+
+/* Finds how a column becomes one of the type that a table has; what labels give may be converted. */
+static void
+fit_column(RowForm *form, RowColumn *column, Form_pg_attribute attribute)
+{
+	Oid			type = column->kind == COLUMN_LABEL_ROW ? INT8OID : form_attribute(form, column)->atttypid;
+
+	if (type == attribute->atttypid)
+		return;
+	column->is_coerced = true;
+	column->as.name = pstrdup(NameStr(attribute->attname));
+	column->as.type = attribute->atttypid;
+	column->as.typmod = attribute->atttypmod;
+	column->as.collation = attribute->attcollation;
+	if (column->kind != COLUMN_LABEL || !has_coercion(type, attribute->atttypid, &column->coercion))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" is of type %s in the training set but comes as %s",
+						column->as.name, format_type_be(attribute->atttypid), format_type_be(type)),
+				 errhint("Cast it in the labels, or leave it out.")));
 }
 
 /* The form that rows of a table have, found by name; columns of other names are NULL. */
@@ -167,24 +191,25 @@ table_form(TrainingRun *run, TupleDesc desc)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-		RowColumn  *column = &form->columns[i];
-		Oid			type;
 
 		if (attribute->attisdropped)
 			continue;
-		*column = find_column(run, NameStr(attribute->attname));
-		if (column->kind == COLUMN_NOTHING)
-			continue;
-		type = column->kind == COLUMN_LABEL_ROW ? INT8OID : form_attribute(form, column)->atttypid;
-		if (type != attribute->atttypid)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" is of type %s in the training set but comes as %s",
-							NameStr(attribute->attname), format_type_be(attribute->atttypid),
-							format_type_be(type)),
-					 errhint("Cast it in the labels, or leave it out.")));
+		form->columns[i] = find_column(run, NameStr(attribute->attname));
+		if (form->columns[i].kind != COLUMN_NOTHING)
+			fit_column(form, &form->columns[i], attribute);
 	}
 	return form;
+}
+
+/* Coerces a value of the labels in the memory of their chunk. */
+static Datum
+coerce_in_chunk(RowForm *form, RowColumn *column, Datum value)
+{
+	MemoryContext old = MemoryContextSwitchTo(form->run->chunk_cxt);
+
+	value = coerce_value(&column->as, &column->coercion, value);
+	MemoryContextSwitchTo(old);
+	return value;
 }
 
 /* Forms the row of the current label. */
@@ -213,6 +238,8 @@ form_row(RowForm *form)
 			case COLUMN_LABEL:
 				form->values[i] = run->slot->tts_values[column->index];
 				form->nulls[i] = run->slot->tts_isnull[column->index];
+				if (column->is_coerced && !form->nulls[i])
+					form->values[i] = coerce_in_chunk(form, column, form->values[i]);
 				break;
 			case COLUMN_OUTPUT:
 				form->values[i] = form->results[column->index];
