@@ -40,12 +40,12 @@ CREATE FUNCTION featurestore._count_progress() RETURNS boolean
 	AS 'MODULE_PATHNAME', 'count_progress' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION featurestore._count_progress() IS 'internal: counts a row in the progress of a fill';
 
-/* Fills that are running in this database, of those the caller may see. */
-CREATE FUNCTION featurestore._progress(OUT pid int, OUT relation regclass, OUT has_windows boolean, OUT phase text, OUT done bigint, OUT total bigint,
+/* Long work that is running in this database, of that the caller may see. */
+CREATE FUNCTION featurestore._progress(OUT pid int, OUT relation regclass, OUT operation text, OUT phase text, OUT done bigint, OUT total bigint,
 									   OUT started timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'running_progress' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION featurestore._progress() IS 'internal: fills that are running';
+COMMENT ON FUNCTION featurestore._progress() IS 'internal: long work that is running';
 
 /*
  * A unique index that makes sure that no two rows of relation have equal

@@ -106,17 +106,17 @@ COMMENT ON COLUMN featurestore.features.state_column IS 'the column of that tabl
 COMMENT ON COLUMN featurestore.features.description IS 'comment of the view';
 
 CREATE VIEW featurestore.progress AS
-	SELECT pid, CASE WHEN has_windows THEN 'materialize' ELSE 'publish' END AS operation, relation AS online_table, phase, done, total,
+	SELECT pid, operation, relation AS online_table, phase, done, total,
 		   round((done / nullif(extract(epoch FROM clock_timestamp() - started), 0))::numeric, 1) AS rate
 	FROM featurestore._progress();
-COMMENT ON VIEW featurestore.progress IS 'fills and syncs that are running, of those the caller may see';
+COMMENT ON VIEW featurestore.progress IS 'fills, syncs and training sets that are running, of those the caller may see';
 COMMENT ON COLUMN featurestore.progress.pid IS 'process that runs it';
-COMMENT ON COLUMN featurestore.progress.operation IS 'publish, or materialize where the table holds features';
-COMMENT ON COLUMN featurestore.progress.online_table IS 'the online table; its OID while others cannot see it yet';
-COMMENT ON COLUMN featurestore.progress.phase IS 'reading sources, writing, or writing the offline table; applying changes; filling a range of keys';
-COMMENT ON COLUMN featurestore.progress.done IS 'rows compared so far in this phase; 0 while reading';
+COMMENT ON COLUMN featurestore.progress.operation IS 'publish, or materialize where the table holds features; train';
+COMMENT ON COLUMN featurestore.progress.online_table IS 'the online table, or the spec that training rows are made of; its OID while others cannot see it yet';
+COMMENT ON COLUMN featurestore.progress.phase IS 'reading sources, writing, or writing the offline table; applying changes; filling a range of keys; reading labels, looking up, giving rows';
+COMMENT ON COLUMN featurestore.progress.done IS 'rows compared so far in this phase; 0 while reading; labels';
 COMMENT ON COLUMN featurestore.progress.rate IS 'rows a second in this phase';
-COMMENT ON COLUMN featurestore.progress.total IS 'rows that this phase compares; null if not known';
+COMMENT ON COLUMN featurestore.progress.total IS 'rows that this phase compares, or labels, counted for each of the lookups; null if not known';
 
 GRANT SELECT ON featurestore.feature_specs, featurestore.publications, featurestore.feature_tables,
 	featurestore.features, featurestore.progress TO PUBLIC;

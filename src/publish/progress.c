@@ -1,11 +1,8 @@
 /*
  * progress.c
- *	  How far the fills that are running are.
+ *	  How far long work that is running is: fills, and training sets.
  *
- * A fill is one transaction, so no table can show others how far it is.  Each
- * backend has a place in shared memory where the server's own long commands
- * report; a fill uses that, as a command that the server's progress views do
- * not know and so leave out.  The server clears it when a transaction aborts.
+ * It is one transaction, so no table can show others how far it is.
  */
 #include "postgres.h"
 
@@ -15,32 +12,21 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/acl.h"
-#include "utils/backend_progress.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
+#include "catalog/progress.h"
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(report_progress);
 PG_FUNCTION_INFO_V1(count_progress);
 PG_FUNCTION_INFO_V1(running_progress);
 
-/* No command of the server's; they are numbered from 1. */
-#define PROGRESS_COMMAND_FILL ((ProgressCommandType) 0x4653)
-
-/* What its parameters mean. */
-enum
-{
-	PROGRESS_HAS_WINDOWS,
-	PROGRESS_PHASE,
-	PROGRESS_DONE,
-	PROGRESS_TOTAL,				/* -1: not known */
-	PROGRESS_STARTED			/* of the phase */
-};
+static const char *const operations[] = {"publish", "materialize", "train"};
 
 static const char *const phases[] = {
-	"", "reading", "writing", "writing offline", "applying", "filling"
+	"", "reading", "writing", "writing offline", "applying", "filling", "reading labels",
+	"looking up", "giving rows"
 };
 
 /*
@@ -50,20 +36,11 @@ static const char *const phases[] = {
 Datum
 report_progress(PG_FUNCTION_ARGS)
 {
-	static const int parameters[] = {
-		PROGRESS_HAS_WINDOWS, PROGRESS_PHASE, PROGRESS_DONE, PROGRESS_TOTAL, PROGRESS_STARTED
-	};
-	int64		values[] = {
-		PG_GETARG_BOOL(1), PG_GETARG_INT32(2), 0, PG_GETARG_INT64(3), GetCurrentTimestamp()
-	};
-
-	if (values[PROGRESS_PHASE] == 0)
+	if (PG_GETARG_INT32(2) == PHASE_NONE)
 		pgstat_progress_end_command();
 	else
-	{
-		pgstat_progress_start_command(PROGRESS_COMMAND_FILL, PG_GETARG_OID(0));
-		pgstat_progress_update_multi_param(lengthof(parameters), parameters, values);
-	}
+		progress_begin(PG_GETARG_OID(0), PG_GETARG_BOOL(1) ? OPERATION_MATERIALIZE : OPERATION_PUBLISH,
+					   PG_GETARG_INT32(2), PG_GETARG_INT64(3));
 	PG_RETURN_VOID();
 }
 
@@ -85,7 +62,7 @@ may_see(PgBackendStatus *backend)
 }
 
 /*
- * _progress(OUT pid int, OUT relation regclass, OUT has_windows boolean, OUT phase text,
+ * _progress(OUT pid int, OUT relation regclass, OUT operation text, OUT phase text,
  *			 OUT done bigint, OUT total bigint, OUT started timestamptz) RETURNS SETOF record
  */
 Datum
@@ -99,18 +76,20 @@ running_progress(PG_FUNCTION_ARGS)
 	for (int i = 1; i <= count; i++)
 	{
 		PgBackendStatus *backend = &pgstat_get_local_beentryCompat(i)->backendStatus;
+		int64		operation = backend->st_progress_param[PROGRESS_OPERATION];
 		int64		phase = backend->st_progress_param[PROGRESS_PHASE];
 		int64		total = backend->st_progress_param[PROGRESS_TOTAL];
 		Datum		values[7];
 		bool		nulls[7] = {false};
 
-		if (backend->st_progress_command != PROGRESS_COMMAND_FILL ||
+		if (backend->st_progress_command != PROGRESS_COMMAND_FEATURESTORE ||
 			backend->st_databaseid != MyDatabaseId || !may_see(backend) ||
+			operation < 0 || operation >= lengthof(operations) ||
 			phase < 0 || phase >= lengthof(phases))
 			continue;
 		values[0] = Int32GetDatum(backend->st_procpid);
 		values[1] = ObjectIdGetDatum(backend->st_progress_command_target);
-		values[2] = BoolGetDatum(backend->st_progress_param[PROGRESS_HAS_WINDOWS] != 0);
+		values[2] = CStringGetTextDatum(operations[operation]);
 		values[3] = CStringGetTextDatum(phases[phase]);
 		values[4] = Int64GetDatum(backend->st_progress_param[PROGRESS_DONE]);
 		values[5] = Int64GetDatum(total);

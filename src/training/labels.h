@@ -115,12 +115,7 @@ struct TrainingRun
 	int64		row;			/* number of the current label, from 1 */
 	TupleTableSlot *slot;		/* its columns */
 	bool		has_outputs;
-	LabelTimes	times;
-
-	const char *activity;		/* what is shown of the statement, but for progress */
-	uint64		query_id;
-	TimestampTz shown_at;
-	bool		is_shown;
+	LabelTimes	times;			/* if it has outputs */
 };
 
 /* report.c */

@@ -17,21 +17,16 @@
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "pgstat.h"
-#include "tcop/tcopprot.h"
-#include "utils/backend_status.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
+#include "catalog/progress.h"
 #include "training/labels.h"
 #include "compat.h"
 
 /* Labels of a chunk at most, and of the first one */
 #define CHUNK_LABELS 1024
 #define FIRST_CHUNK_LABELS 64
-
-/* Milliseconds between changes of what is shown of the progress */
-#define SHOW_EVERY 500
 
 /* An answer that is being read, and the label it is at. */
 typedef struct RunAnswer
@@ -61,38 +56,17 @@ training_open(Oid type, Spec *spec, const LabelOptions *options, bool allow_curr
 	return run;
 }
 
-/* Notes what was shown as the statement of this session, to show progress before it. */
+/* Says what is done now, and of how many labels; each lookup is for all of them. */
 static void
-note_activity(TrainingRun *run)
+begin_phase(TrainingRun *run, ProgressPhase phase, int64 total)
 {
-	run->activity = debug_query_string ? debug_query_string : "";
-	run->query_id = pgstat_get_my_query_id();
-	run->shown_at = GetCurrentTimestamp();
+	progress_begin(run->lookup->spec->relid, OPERATION_TRAIN, phase, total);
 }
 
-static void
-show_activity(TrainingRun *run, const char *text)
+static int64
+count_labels(TrainingRun *run)
 {
-	pgstat_report_activity(STATE_RUNNING, text);
-	/* that forgets it, since as a rule a new statement begins */
-	pgstat_report_query_id(run->query_id, true);
-}
-
-/* Shows progress in pg_stat_activity, now and then. */
-static void
-show_progress(TrainingRun *run, const char *what, int64 done, int64 total)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	char	   *text;
-
-	if (!TimestampDifferenceExceeds(run->shown_at, now, SHOW_EVERY))
-		return;
-	run->shown_at = now;
-	run->is_shown = true;
-	text = psprintf("/* featurestore: %s, " INT64_FORMAT " of " INT64_FORMAT " labels */ %s", what,
-					done, total, run->activity);
-	show_activity(run, text);
-	pfree(text);
+	return tuplestore_tuple_count(run->labels->store);
 }
 
 /* Prepares a run over the labels, which are read. */
@@ -302,7 +276,7 @@ note_known(TrainingRun *run)
 
 /* Asks an answer for all labels whose keys are not NULL. */
 static void
-ask_labels(TrainingRun *run, RunAnswer *answer, const char *what)
+ask_labels(TrainingRun *run, RunAnswer *answer)
 {
 	LookupRun  *lookup = run->lookup;
 	ItemRun    *irun = &lookup->items[answer->plan->items[0]];
@@ -321,8 +295,8 @@ ask_labels(TrainingRun *run, RunAnswer *answer, const char *what)
 						   run->known_at[row]);
 		}
 		MemoryContextSwitchTo(old);
-		show_progress(run, what, run->first + run->nlabels,
-					  tuplestore_tuple_count(run->labels->store));
+		pgstat_progress_update_param(PROGRESS_DONE, run->nanswers * count_labels(run) +
+									 run->first + run->nlabels);
 	}
 }
 
@@ -331,13 +305,12 @@ static void
 answer_plan(TrainingRun *run, AnswerPlan *plan)
 {
 	RunAnswer  *answer = &run->answers[run->nanswers];
-	char	   *what = psprintf("lookup %d of %d", run->nanswers + 1, list_length(run->plans));
 
 	answer->plan = plan;
 	answer->answer = answer_begin(run->lookup->spec, plan, run->visible_in);
 	answer->items = palloc0_array(AnswerItem, plan->nitems);
 	rewind_labels(run);
-	ask_labels(run, answer, what);
+	ask_labels(run, answer);
 	answer_perform(answer->answer);
 	run->nanswers++;
 	note_known(run);
@@ -349,13 +322,15 @@ training_start(TrainingRun *run)
 	ListCell   *lc;
 
 	choose_snapshot(run->lookup);
-	note_activity(run);
+	begin_phase(run, PHASE_READING_LABELS, -1);
 	labels_read(run->labels);
+	begin_phase(run, PHASE_LOOKING_UP, count_labels(run) * list_length(run->plans));
 	begin_passes(run);
 	note_known(run);
 	foreach(lc, run->plans)
 		answer_plan(run, lfirst(lc));
 	rewind_labels(run);
+	begin_phase(run, PHASE_GIVING_ROWS, count_labels(run));
 }
 
 bool
@@ -365,8 +340,7 @@ training_next(TrainingRun *run)
 
 	if (run->next >= run->nlabels)
 	{
-		show_progress(run, "rows", run->first + run->nlabels,
-					  tuplestore_tuple_count(run->labels->store));
+		pgstat_progress_update_param(PROGRESS_DONE, run->first + run->nlabels);
 		if (!next_labels(run))
 			return false;
 		fill_chunk(run);
@@ -394,6 +368,5 @@ training_close(TrainingRun *run)
 	tuplestore_end(run->labels->store);
 	ExecDropSingleTupleTableSlot(run->slot);
 	lookup_close(run->lookup);
-	if (run->is_shown)
-		show_activity(run, run->activity);
+	pgstat_progress_end_command();
 }
