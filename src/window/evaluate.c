@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "window/evaluation.h"
 #include "window/tiles.h"
 #include "compat.h"
 
@@ -27,15 +28,6 @@ typedef struct TileList
 	int			capacity;
 	bool		is_allocated;
 } TileList;
-
-/* A window at the time of an evaluation, and the outputs that have it. */
-typedef struct WindowSpan
-{
-	int64		lo;
-	int64		hi;
-	int			first;			/* in the plan's order */
-	int			end;
-} WindowSpan;
 
 /* One evaluation of a plan. */
 typedef struct Evaluation
@@ -182,22 +174,6 @@ add_tile(Evaluation *evaluation, const Tile *tile)
 	}
 }
 
-/* Gives an output what its function says of the accumulator. */
-static void
-give_value(Evaluation *evaluation, int output, bool is_empty)
-{
-	const FamilySpec *family = evaluation->family;
-	const FunctionCall *call = &evaluation->plan->outputs[output].call;
-
-	evaluation->flags[output] = 0;
-	evaluation->nulls[output] = false;
-	evaluation->values[output] = family->family->value(evaluation->acc, family, call,
-													   &evaluation->nulls[output],
-													   &evaluation->flags[output]);
-	if (is_empty)
-		evaluation->flags[output] |= VALUE_EMPTY;
-}
-
 /* Puts spans that end together side by side, the shorter ones first. */
 static void
 sort_spans(WindowSpan *spans, int nspans)
@@ -217,9 +193,8 @@ sort_spans(WindowSpan *spans, int nspans)
 	}
 }
 
-/* Finds the windows of a plan at an instant, unless it has them already. */
-static void
-find_spans(WindowPlan *plan, int64 at)
+void
+find_spans(WindowPlan *plan, bool is_agg, int64 at)
 {
 	if (plan->nspans > 0 && plan->at == at)
 		return;
@@ -235,8 +210,8 @@ find_spans(WindowPlan *plan, int64 at)
 			   window_compare(&plan->outputs[plan->order[i]].window, window) == 0)
 			 /* the same */ ;
 		span->end = i;
-		span->lo = plan->spec->is_agg ? PG_INT64_MIN : window_lo(window, at);
-		span->hi = plan->spec->is_agg ? PG_INT64_MAX : window_hi(window, at);
+		span->lo = is_agg ? PG_INT64_MIN : window_lo(window, at);
+		span->hi = is_agg ? PG_INT64_MAX : window_hi(window, at);
 	}
 	sort_spans(plan->spans, plan->nspans);
 }
@@ -249,7 +224,6 @@ evaluate_spans(Evaluation *evaluation, const WindowSpan *spans, int nspans)
 	TileList   *list = &evaluation->list;
 	MemoryContext caller = MemoryContextSwitchTo(plan->scratch);
 	int			at = list->ntiles - 1;
-	bool		is_empty;
 	int			i;
 
 	evaluation->family->family->init(evaluation->acc, evaluation->family);
@@ -260,9 +234,8 @@ evaluate_spans(Evaluation *evaluation, const WindowSpan *spans, int nspans)
 		for (; at >= 0 && list->tiles[at].start >= spans[i].lo; at--)
 			add_tile(evaluation, &list->tiles[at]);
 		MemoryContextSwitchTo(caller);
-		is_empty = evaluation->family->family->count(evaluation->acc, evaluation->family) == 0;
-		for (int j = spans[i].first; j < spans[i].end; j++)
-			give_value(evaluation, plan->order[j], is_empty);
+		give_span(plan, &spans[i], evaluation->family, evaluation->acc, evaluation->values,
+				  evaluation->nulls, evaluation->flags);
 		MemoryContextSwitchTo(plan->scratch);
 	}
 	MemoryContextSwitchTo(caller);
@@ -275,7 +248,7 @@ evaluate_tiles(Evaluation *evaluation, const StateView *view, int64 at)
 {
 	WindowPlan *plan = evaluation->plan;
 
-	find_spans(plan, at);
+	find_spans(plan, plan->spec->is_agg, at);
 	read_tiles(&evaluation->list, view);
 	for (int i = 0; i < plan->nspans;)
 		i += evaluate_spans(evaluation, &plan->spans[i], plan->nspans - i);
