@@ -17,15 +17,19 @@ CREATE TABLE featurestore.online_table (
 	ttl interval,
 	merge jsonb NOT NULL DEFAULT '{}',
 	outputs jsonb NOT NULL DEFAULT '{}',
-	allow_duplicates boolean NOT NULL DEFAULT false
+	allow_duplicates boolean NOT NULL DEFAULT false,
+	history_table regclass,
+	history_from timestamptz
 );
-COMMENT ON TABLE featurestore.online_table IS 'tables that lookups read and that have a time column or a time to live';
+COMMENT ON TABLE featurestore.online_table IS 'tables that lookups read and that have a time column, a time to live or a history';
 COMMENT ON COLUMN featurestore.online_table.relation IS 'the online table';
 COMMENT ON COLUMN featurestore.online_table.timeseries_column IS 'column with the event time of a row (timestamptz or date), if it has one';
 COMMENT ON COLUMN featurestore.online_table.ttl IS 'age beyond which a row is OUTSIDE_MAX_AGE';
 COMMENT ON COLUMN featurestore.online_table.merge IS 'merge rule by column; a column not named is replaced';
 COMMENT ON COLUMN featurestore.online_table.outputs IS 'values by name that lookups evaluate from columns of states';
 COMMENT ON COLUMN featurestore.online_table.allow_duplicates IS 'whether rows can be written without the id of a batch though a repeated row counts twice';
+COMMENT ON COLUMN featurestore.online_table.history_table IS 'table with the versions of its rows; null if they are not kept';
+COMMENT ON COLUMN featurestore.online_table.history_from IS 'time from which on the history is complete';
 
 CREATE TABLE featurestore.publication (
 	relation regclass PRIMARY KEY,

@@ -216,7 +216,7 @@ BEGIN
 	given := jsonb_build_object('timeseries_column', timeseries_column, 'merge', merge,
 								'outputs', featurestore._checked_outputs(online_table, merge, outputs, timeseries_column),
 								'ttl', featurestore._checked_ttl(ttl, timeseries_column), 'allow_duplicates', coalesce(allow_duplicates, false));
-	SELECT to_jsonb(o) - 'relation' INTO defined FROM featurestore.online_table o WHERE o.relation = online_table;
+	SELECT to_jsonb(o) - '{relation,history_table,history_from}'::text[] INTO defined FROM featurestore.online_table o WHERE o.relation = online_table;
 	IF NOT FOUND THEN
 		PERFORM featurestore._store_definition('online_table',
 			given || jsonb_build_object('relation', online_table::oid::text));

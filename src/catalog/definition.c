@@ -43,7 +43,7 @@ bool		definitions_changed = false;
  * dropped on the strength of the row: the caller must own that, too.
  */
 static const char *const owned_members[] = {
-	"online_table", "values_view", "offline_table", "captured_source", "current_relation",
+	"online_table", "values_view", "offline_table", "captured_source", "current_relation", "history_table",
 	"frozen_spec", "training_set"
 };
 

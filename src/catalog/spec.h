@@ -170,6 +170,8 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 
 #define Anum_online_table_timeseries_column 2
 #define Anum_online_table_ttl 3
+#define Anum_online_table_history_table 7
+#define Anum_online_table_history_from 8
 
 #define Anum_publication_source 2
 #define Anum_publication_publish_mode 3

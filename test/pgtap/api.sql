@@ -160,7 +160,7 @@ SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'featu
 SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 'window_state', 'write_result']);
 SELECT sequences_are('featurestore', ARRAY['change_number', 'publish_run_id_seq', 'rejected_change_id_seq']);
 SELECT sequence_privs_are('featurestore', 'change_number', 'public', ARRAY['USAGE']);
-SELECT columns_are('featurestore', 'online_table', ARRAY['relation', 'timeseries_column', 'ttl', 'merge', 'outputs', 'allow_duplicates']);
+SELECT columns_are('featurestore', 'online_table', ARRAY['relation', 'timeseries_column', 'ttl', 'merge', 'outputs', 'allow_duplicates', 'history_table', 'history_from']);
 SELECT columns_are('featurestore', 'write_batch', ARRAY['relation', 'batch_id', 'digest', 'rows_given', 'written_at']);
 SELECT columns_are('featurestore', 'publication', ARRAY['relation', 'source', 'publish_mode', 'primary_key', 'timeseries_column', 'features', 'filter',
 	'source_retention', 'is_paused', 'schedule', 'time_zone']);
