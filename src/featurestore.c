@@ -14,6 +14,7 @@
 #include "publish/capture.h"
 #include "publish/sync.h"
 #include "publish/write_batch.h"
+#include "training/training.h"
 #include "worker/worker.h"
 #include "compat.h"
 
@@ -65,6 +66,23 @@ define_publish_settings(void)
 							&workers_per_database, 1, 1, MAX_SLOTS, PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
+static void
+define_training_settings(void)
+{
+	static const struct config_enum_entry plans[] = {
+		{"auto", TRAINING_PLAN_AUTO, false},
+		{"sweep", TRAINING_PLAN_SWEEP, false},
+		{"seek", TRAINING_PLAN_SEEK, false},
+		{NULL, 0, false}
+	};
+
+	DefineCustomEnumVariable("featurestore.training_plan",
+							 "How training reads what outputs are made of.",
+							 "By one sweep over all of it, by seeking what each label needs, or by what costs least; the results are the same.",
+							 &training_plan, TRAINING_PLAN_AUTO, plans, PGC_USERSET, 0, NULL, NULL,
+							 NULL);
+}
+
 /*
  * Called when the library is loaded into a backend.  What is registered last is
  * called first when a transaction ends: changes are written, those of
@@ -75,6 +93,7 @@ _PG_init(void)
 {
 	define_lookup_settings();
 	define_publish_settings();
+	define_training_settings();
 	lookup_stats_init();
 	MarkGUCPrefixReserved("featurestore");
 	spec_cache_init();

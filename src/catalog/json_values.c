@@ -48,6 +48,15 @@ json_get_int(JsonbContainer *object, const char *key, int64 absent)
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 }
 
+/* Is a member of a json object true? */
+bool
+json_get_bool(JsonbContainer *object, const char *key)
+{
+	JsonbValue *value = json_get(object, key);
+
+	return value && value->type == jbvBool && value->val.boolean;
+}
+
 /* The container under a key of a json object, or NULL. */
 JsonbContainer *
 json_get_container(JsonbContainer *object, const char *key)

@@ -222,6 +222,7 @@ extern bool probe_index(LookupRun *run, ItemRun *irun);
 extern void prefetch_constant_items(LookupRun *run);
 
 /* sql_probe.c */
+extern char *equality_operator_text(Oid type);
 extern void probe_sql(LookupRun *run, ItemRun *irun);
 
 /* run.c */
@@ -234,6 +235,7 @@ extern void lookup_close(LookupRun *run);
 extern Datum time_bound(SpecItem *item, TimestampTz as_of);
 
 /* result.c */
+extern TimestampTz event_timestamp(SpecItem *item, Datum time);
 extern bool is_older(TimestampTz as_of, TimestampTz event, int64 bound);
 extern void prepare_results(LookupRun *run, ItemRun *irun, int n);
 extern void fill_missing(LookupRun *run, ItemRun *irun, int probe);

@@ -20,7 +20,7 @@
 #include "compat.h"
 
 /* An event time as a timestamp; a date is its midnight, UTC. */
-static TimestampTz
+TimestampTz
 event_timestamp(SpecItem *item, Datum time)
 {
 	DateADT		date;

@@ -29,8 +29,8 @@
 #define FETCH_ROWS 32
 
 /* The default equality of a type, written so that no search_path matters. */
-static char *
-equality_operator(Oid type)
+char *
+equality_operator_text(Oid type)
 {
 	Oid			operator = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
 	HeapTuple	tuple;
@@ -73,7 +73,7 @@ append_source(StringInfo sql, SpecItem *item, Relation rel)
 	{
 		appendStringInfoString(sql, k ? " AND " : "");
 		append_column(sql, item, item->keys[k].attno);
-		appendStringInfo(sql, " %s k.k%d", equality_operator(access->key_types[k]), k);
+		appendStringInfo(sql, " %s k.k%d", equality_operator_text(access->key_types[k]), k);
 	}
 	if (!access->is_newest)
 		return;

@@ -35,7 +35,7 @@ typedef enum PointInTime
 	POINT_CURRENT_ROW			/* as it is now, whatever T */
 } PointInTime;
 
-/* How lookup items of a spec are answered, all in one pass. */
+/* How lookup items of a spec that have the same keys are answered together. */
 typedef struct AnswerPlan
 {
 	int			nitems;
@@ -45,7 +45,7 @@ typedef struct AnswerPlan
 	PointInTime point_in_time;
 	TimestampTz history_from;	/* of POINT_HISTORY_FROM */
 	bool		has_known_at;
-	struct AnswerSource *source;	/* what is read; answer_plan.c's */
+	List	   *sources;		/* what is read, each in one pass; answer_plan.c's */
 } AnswerPlan;
 
 /* What an item found for a label. */
@@ -61,10 +61,15 @@ typedef struct AnswerItem
 
 typedef struct Answer Answer;
 
-/* answer_plan.c */
+/* How sources are read; a setting, for tests. */
+typedef enum TrainingPlan
+{
+	TRAINING_PLAN_AUTO,			/* by what costs least */
+	TRAINING_PLAN_SWEEP,
+	TRAINING_PLAN_SEEK
+} TrainingPlan;
 
-/* point_in_time as users see it. */
-extern const char *point_in_time_name(PointInTime point);
+/* answer_plan.c */
 
 /*
  * Plans answers for all lookup items of a spec, in an order in which the keys
@@ -76,6 +81,10 @@ extern const char *point_in_time_name(PointInTime point);
 extern List *plan_answers(Spec *spec, bool has_known_at, bool allow_current);
 
 /* answer.c */
+extern int	training_plan;
+
+/* point_in_time as users see it. */
+extern const char *point_in_time_name(PointInTime point);
 
 /*
  * Begins an answer, in a memory context of its own below the current one.  If
