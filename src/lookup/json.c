@@ -7,141 +7,16 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/fmgroids.h"
-#include "utils/json.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
+#include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #include "lookup/lookup.h"
+#include "lookup/metadata.h"
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(feature_lookup_json);
-
-/* Adds a key to the object being built. */
-static void
-push_key(JsonbParseState **state, const char *key)
-{
-	JsonbValue	value = {.type = jbvString};
-
-	value.val.string.val = (char *) key;
-	value.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &value);
-}
-
-/* Adds a key with a string; NULL is a json null. */
-static void
-push_string(JsonbParseState **state, const char *key, const char *string)
-{
-	JsonbValue	value = {.type = jbvNull};
-
-	push_key(state, key);
-	if (string)
-	{
-		value.type = jbvString;
-		value.val.string.val = (char *) string;
-		value.val.string.len = strlen(string);
-	}
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-/* Adds a key with a time, in the form of json. */
-static void
-push_time(JsonbParseState **state, const char *key, TimestampTz time)
-{
-	char	   *text = palloc(MAXDATELEN + 1);
-
-	push_string(state, key, JsonEncodeDateTime(text, TimestampTzGetDatum(time), TIMESTAMPTZOID,
-											   NULL));
-}
-
-/* Adds a key with a boolean. */
-static void
-push_bool(JsonbParseState **state, const char *key, bool boolean)
-{
-	JsonbValue	value = {.type = jbvBool};
-
-	push_key(state, key);
-	value.val.boolean = boolean;
-	pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-/* Adds what became of each output of the current row. */
-static void
-push_statuses(JsonbParseState **state, LookupRun *run)
-{
-	push_key(state, "status");
-	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < run->spec->nresults; i++)
-	{
-		int			column = run->spec->results[i].column;
-		ProbeResult *result = row_result(run, column);
-
-		if (run->spec->results[i].is_status || !run->spec->columns[column].is_output)
-			continue;
-		push_key(state, run->spec->columns[column].name);
-		pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-		push_string(state, "status", status_name(row_status(run, column)));
-		push_bool(state, "defaulted", row_is_defaulted(run, column));
-		if (run->spec->columns[column].is_window)
-			push_bool(state, "approximate", row_is_approximate(run, column));
-		if (result && result->has_time)
-			push_time(state, "event_time", result->event_time);
-		pushJsonbValue(state, WJB_END_OBJECT, NULL);
-	}
-	pushJsonbValue(state, WJB_END_OBJECT, NULL);
-}
-
-/* Adds how far each table is; null for those that are not published. */
-static void
-push_tables(JsonbParseState **state, LookupRun *run)
-{
-	push_key(state, "tables");
-	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < run->spec->nitems; i++)
-	{
-		ItemRun    *irun = &run->items[i];
-
-		if (!irun->rel)
-			continue;
-		push_key(state,
-				 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(irun->rel)),
-											RelationGetRelationName(irun->rel)));
-		pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
-		if (irun->has_position)
-			push_time(state, "applied_to", irun->applied_to);
-		else
-			push_string(state, "applied_to", NULL);
-		pushJsonbValue(state, WJB_END_OBJECT, NULL);
-	}
-	pushJsonbValue(state, WJB_END_OBJECT, NULL);
-}
-
-/* The current row's values with everything that is known about them. */
-static Jsonb *
-add_metadata(LookupRun *run, Jsonb *values)
-{
-	JsonbParseState *state = NULL;
-	JsonbValue	value = {.type = jbvBinary};
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_string(&state, "spec", run->spec->name);
-	push_key(&state, "values");
-	value.val.binary.data = &values->root;
-	value.val.binary.len = VARSIZE(values) - VARHDRSZ;
-	pushJsonbValue(&state, WJB_VALUE, &value);
-	push_statuses(&state, run);
-	push_tables(&state, run);
-	push_time(&state, "as_of", run->request->as_of);
-	push_key(&state, "version");
-	value.type = jbvNumeric;
-	value.val.numeric = int64_to_numeric(run->spec->version);
-	pushJsonbValue(&state, WJB_VALUE, &value);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
 
 /* Sets up to_jsonb for rows of the spec. */
 static void
@@ -174,8 +49,11 @@ give_json(LookupRun *run, bool with_metadata, Tuplestorestate *store, TupleDesc 
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "featurestore json row",
 												  ALLOCSET_DEFAULT_SIZES);
 	FmgrInfo	to_jsonb;
+	LookupMetadata metadata;
 
 	prepare_to_jsonb(run->spec, &to_jsonb);
+	if (with_metadata)
+		begin_metadata(run, &metadata);
 	while (lookup_next(run))
 	{
 		MemoryContext old = MemoryContextSwitchTo(row_cxt);
@@ -184,7 +62,7 @@ give_json(LookupRun *run, bool with_metadata, Tuplestorestate *store, TupleDesc 
 		bool		is_null = false;
 
 		if (with_metadata)
-			json = add_metadata(run, json);
+			json = add_metadata(run, &metadata, json);
 		result = JsonbPGetDatum(json);
 		tuplestore_putvalues(store, desc, &result, &is_null);
 		MemoryContextSwitchTo(old);
