@@ -237,6 +237,17 @@ COMMENT ON COLUMN featurestore.spec.items IS 'the items as they were defined';
 COMMENT ON COLUMN featurestore.spec.steps IS 'the items in the order they run, as the lookup reads them';
 COMMENT ON COLUMN featurestore.spec.training_set IS 'the training set whose frozen spec it is; null of other specs';
 
+/* Specs of whose lookups a sample is logged; see log_lookups. */
+CREATE TABLE featurestore.serve_log (
+	relation regclass PRIMARY KEY,
+	log_table regclass NOT NULL,
+	fraction float8 NOT NULL
+);
+COMMENT ON TABLE featurestore.serve_log IS 'feature specs of whose lookups a sample is logged';
+COMMENT ON COLUMN featurestore.serve_log.relation IS 'the view of the spec';
+COMMENT ON COLUMN featurestore.serve_log.log_table IS 'table that a worker writes what was served to';
+COMMENT ON COLUMN featurestore.serve_log.fraction IS 'share of the keys whose lookups are logged';
+
 /* Who the workers of this database are; see _worker_tasks for what they do. */
 CREATE TABLE featurestore.worker (
 	slot int PRIMARY KEY,
@@ -255,6 +266,7 @@ COMMENT ON COLUMN featurestore.worker.is_stopped IS 'whether none is to run unti
 SELECT pg_catalog.pg_extension_config_dump('featurestore.online_table', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.publication', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.spec', '');
+SELECT pg_catalog.pg_extension_config_dump('featurestore.serve_log', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.staging', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.change_number', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.write_batch', '');
@@ -262,7 +274,7 @@ SELECT pg_catalog.pg_extension_config_dump('featurestore.rejected_change', '');
 SELECT pg_catalog.pg_extension_config_dump('featurestore.rejected_change_id_seq', '');
 
 GRANT SELECT ON featurestore.online_table, featurestore.publication, featurestore.publication_position,
-	featurestore.staging, featurestore.worker, featurestore.spec TO PUBLIC;
+	featurestore.staging, featurestore.worker, featurestore.spec, featurestore.serve_log TO PUBLIC;
 /* not fill_key, which is data of a source; see _fill_key */
 GRANT SELECT (relation, system_identifier, snapshot, own_xid, own_sequence, fingerprint, rows_changed)
 	ON featurestore.fill_position TO PUBLIC;
@@ -314,6 +326,7 @@ BEGIN
 		DELETE FROM featurestore.rejected_change WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.publish_run WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.spec WHERE relation = ANY (dropped);
+		DELETE FROM featurestore.serve_log WHERE relation = ANY (dropped) OR log_table = ANY (dropped);
 		DELETE FROM featurestore.feature WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.window_table WHERE relation = ANY (dropped);
 		UPDATE featurestore.feature SET online_table = NULL, state_column = NULL WHERE online_table = ANY (dropped);

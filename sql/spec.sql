@@ -472,6 +472,7 @@ DECLARE
 	old featurestore.spec := (SELECT s FROM featurestore.spec AS s WHERE relation = to_regclass(name));
 	owner regrole := (SELECT relowner FROM pg_class WHERE oid = old.relation);
 	grants text[] := featurestore._spec_grants(old.relation);
+	logged featurestore.serve_log := (SELECT l FROM featurestore.serve_log AS l WHERE relation = old.relation);
 	resolved jsonb;
 	arguments jsonb;
 	ordered jsonb;
@@ -496,6 +497,9 @@ BEGIN
 	PERFORM featurestore._create_spec_functions(spec, arguments, featurestore._check_spec(spec));
 	IF spec <> old.relation THEN
 		PERFORM featurestore._restore_rights(spec, owner, grants);
+		IF logged.relation IS NOT NULL THEN
+			PERFORM featurestore._store_definition('serve_log', to_jsonb(logged) || jsonb_build_object('relation', name, 'log_table', featurestore._relation_name(logged.log_table)));
+		END IF;
 	END IF;
 	RETURN name::regtype;
 END

@@ -65,6 +65,12 @@
 #define CheckPermissionsCompat(rtes, perminfos) ExecCheckRTPerms(rtes, true)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define HavePermissionsCompat(rtes, perminfos) ExecCheckPermissions(rtes, perminfos, false)
+#else
+#define HavePermissionsCompat(rtes, perminfos) ExecCheckRTPerms(rtes, false)
+#endif
+
 /* Adds the right to read columns of an entry to what is checked; gives the new list. */
 static inline List *
 SetSelectPermissionCompat(List *perminfos, RangeTblEntry *rte, Bitmapset *columns)

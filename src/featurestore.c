@@ -11,6 +11,7 @@
 #include "catalog/spec.h"
 #include "lookup/lookup.h"
 #include "lookup/row_cache.h"
+#include "lookup/serve_log.h"
 #include "publish/capture.h"
 #include "publish/sync.h"
 #include "publish/write_batch.h"
@@ -95,6 +96,7 @@ _PG_init(void)
 	define_publish_settings();
 	define_training_settings();
 	lookup_stats_init();
+	serve_log_init();
 	MarkGUCPrefixReserved("featurestore");
 	spec_cache_init();
 	wake_init();

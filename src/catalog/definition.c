@@ -44,12 +44,12 @@ bool		definitions_changed = false;
  */
 static const char *const owned_members[] = {
 	"online_table", "values_view", "offline_table", "captured_source", "current_relation", "history_table",
-	"frozen_spec", "training_set"
+	"frozen_spec", "training_set", "log_table"
 };
 
 static const char *const catalogs[] = {
 	"online_table", "publication", "publication_position", "fill_position", "staging", "spec",
-	"feature", "window_table", "training_set"
+	"feature", "window_table", "training_set", "serve_log"
 };
 
 /* Those of them whose rows belong to one cluster. */

@@ -151,6 +151,7 @@ typedef struct Spec
 
 	struct VectorLayout *vector;	/* made by the first vector or matrix call */
 	int			stats_slot;		/* where lookups may be counted */
+	uint64		log_limit;		/* rows whose keys have a hash below it are logged */
 } Spec;
 
 /* spec_cache.c */
@@ -208,6 +209,9 @@ extern bool load_windows(Spec *spec, SpecItem *item, List *targets, Index table,
 
 #define Anum_spec_version 2
 #define Anum_spec_steps 6
+
+#define Anum_serve_log_log_table 2
+#define Anum_serve_log_fraction 3
 
 extern Relation open_catalog_to_read(const char *catalog);
 extern HeapTuple catalog_fetch(const char *catalog, Oid relid, Snapshot snapshot, Datum *values,

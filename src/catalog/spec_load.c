@@ -734,6 +734,18 @@ spec_from_query(Query *query, Jsonb *steps)
 	return spec;
 }
 
+/* Which rows of the spec are logged. */
+static void
+load_log_limit(Spec *spec)
+{
+	Datum		values[CATALOG_MAX_COLUMNS];
+	bool		nulls[CATALOG_MAX_COLUMNS];
+
+	if (catalog_fetch("serve_log", spec->relid, NULL, values, nulls))
+		spec->log_limit = (uint64) (DatumGetFloat8(values[Anum_serve_log_fraction - 1]) *
+									((double) PG_UINT32_MAX + 1));
+}
+
 /*
  * Compiles the spec whose row type this is; NULL if the type is no spec's.
  * Takes and keeps a lock on the view and on every table, as using a view does.
@@ -770,6 +782,7 @@ spec_load(Oid type)
 	spec->version = DatumGetInt32(values[Anum_spec_version - 1]);
 	load_query(spec, get_view_query(view), RelationGetDescr(view),
 			   DatumGetJsonbP(values[Anum_spec_steps - 1]));
+	load_log_limit(spec);
 	MemoryContextSwitchTo(old);
 	relation_close(view, NoLock);
 	return spec;

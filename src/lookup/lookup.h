@@ -22,8 +22,10 @@
  *		rows.c		typed rows
  *		vectors.c	vectors and matrices
  *		json_request.c, json.c	records and rows as json
+ *		metadata.c	what is told of a lookup besides its values
  *		explain.c	what a lookup did, item by item
  *		stats.c		counts for lookup_stats
+ *		serve_log.c	a sample of what was served
  *		support.c	estimates for the planner
  */
 #ifndef FEATURESTORE_LOOKUP_H
@@ -176,6 +178,8 @@ typedef struct LookupRun
 	ItemRun    *items;
 	bool		with_positions; /* the caller shows applied_to */
 	bool		is_counted;		/* the caller shows buffers and time */
+	bool		is_logged;		/* rows of the sample go to the serve log */
+	struct ServeLogRun *serve_log;	/* made with the first of them */
 	bool		is_tracked;		/* for lookup_stats */
 	instr_time	started;		/* if tracked */
 

@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 
 #include "lookup/lookup.h"
+#include "lookup/serve_log.h"
 #include "compat.h"
 
 /* Rows probed together: enough to sort keys by, few enough to stay in cache. */
@@ -266,6 +267,7 @@ lookup_start(LookupRun *run, LookupRequest *request)
 	}
 	run->row = -1;
 	row_begin(run);
+	run->is_logged = run->spec->log_limit > 0 && serve_log_wants(run);
 }
 
 /* Probes a lookup's table for the chunk. */
@@ -419,6 +421,8 @@ lookup_next(LookupRun *run)
 		run->row = 0;
 	}
 	row_fill(run, run->row);
+	if (run->is_logged)
+		serve_log_row(run);
 	return true;
 }
 

@@ -83,9 +83,10 @@ static MemoryContext turn_context = NULL;	/* reset after each turn */
 static MemoryContext tasks_context = NULL;
 static List *tasks = NIL;
 static bool are_stale = true;
-static Oid	watched[3];			/* tables whose changes make the list stale */
+static Oid	watched[4];			/* tables whose changes make the list stale */
 static int	poll_interval = FIRST_POLL;
 static TimestampTz read_at = 0;
+static bool keeps_log = false;	/* lookups are logged, which nobody tells us of */
 
 void
 tasks_are_stale(void)
@@ -133,7 +134,7 @@ look_at_tasks(void)
 }
 
 /* Starts a transaction that keeps the extension; leaves for good without one, or without our slot. */
-static void
+void
 start_transaction(void)
 {
 	SetCurrentStatementStartTimestamp();
@@ -145,7 +146,7 @@ start_transaction(void)
 	}
 }
 
-static void
+void
 finish_transaction(void)
 {
 	CommitTransactionCommand();
@@ -200,7 +201,7 @@ list_tasks(MemoryContext context)
 static void
 watch_catalogs(void)
 {
-	static const char *const names[] = {"publication", "staging", "worker"};
+	static const char *const names[] = {"publication", "staging", "worker", "serve_log"};
 	Oid			schema = get_rel_namespace(worker_catalog());
 
 	for (int i = 0; i < lengthof(names); i++)
@@ -216,6 +217,15 @@ has_prepared_transactions(void)
 	if (SPI_execute("SELECT FROM pg_catalog.pg_prepared_xacts WHERE database OPERATOR(pg_catalog.=) pg_catalog.current_database()",
 					false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not find prepared transactions");
+	return SPI_processed > 0;
+}
+
+/* Does any spec log lookups? */
+static bool
+has_serve_logs(void)
+{
+	if (SPI_execute("SELECT FROM featurestore.serve_log", false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not find logs of lookups");
 	return SPI_processed > 0;
 }
 
@@ -239,6 +249,7 @@ read_tasks(void)
 	tasks_context = context;
 	if (has_prepared_transactions())
 		poll_interval = FIRST_POLL;
+	keeps_log = has_serve_logs();
 	SPI_finish();
 	PopActiveSnapshot();
 	finish_transaction();
@@ -494,5 +505,5 @@ work_on_tasks(int slot)
 	}
 	if (served > 0)
 		poll_interval = FIRST_POLL;
-	return next_time();
+	return slot == 0 ? Min(next_time(), drain_serve_log(keeps_log)) : next_time();
 }

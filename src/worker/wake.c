@@ -102,6 +102,12 @@ is_external(Datum *values, bool *nulls)
 	return !nulls[Anum_staging_online_table - 1];
 }
 
+static bool
+is_logged(Datum *values, bool *nulls)
+{
+	return true;
+}
+
 /* One transaction at a time starts a worker of a database. */
 static bool
 may_start(Oid catalog)
@@ -134,7 +140,8 @@ look_for_worker(void)
 	start_at_commit = autostart_worker && !IsBinaryUpgrade && !row.is_stopped &&
 		now >= next_start && TimestampDifferenceExceeds(row.started_at, now, START_AGAIN) &&
 		(is_any_row(schema, "publication", runs_by_itself) ||
-		 is_any_row(schema, "staging", is_external)) &&
+		 is_any_row(schema, "staging", is_external) ||
+		 is_any_row(schema, "serve_log", is_logged)) &&
 		may_start(catalog);
 }
 

@@ -56,6 +56,12 @@ extern bool have_tasks_changed(void);
 extern void look_at_tasks(void);
 extern TimestampTz work_on_tasks(int slot);
 
+extern void start_transaction(void);
+extern void finish_transaction(void);
+
+/* drain.c */
+extern TimestampTz drain_serve_log(bool keeps_log);
+
 /* wake.c */
 extern void wake_init(void);
 extern void remember_worker(PGPROC *proc);
