@@ -65,9 +65,10 @@ COMMENT ON FUNCTION featurestore.feature_matrix_columns(text) IS 'names of the n
  * approximate), tables (applied_to, and the snapshot whose changes are in it, as
  * publication_position has them), spec, version, as_of and the snapshot that was
  * read, which is null if the transaction has written: it may see what nobody else
- * does.  So that it can be logged (see served_vector), request and texts have
- * the arguments and outputs as their types write them; given names outputs that
- * the request gave.  Raises 22023 for malformed records.
+ * does; and the system_identifier of the cluster that snapshots belong to.  So
+ * that it can be logged (see served_vector), request and texts have the arguments
+ * and outputs as their types write them; given names outputs that the request
+ * gave.  Raises 22023 for malformed records.
  */
 CREATE FUNCTION featurestore.feature_lookup_json(spec text, records jsonb, as_of timestamptz DEFAULT NULL, metadata boolean DEFAULT false) RETURNS SETOF jsonb
 	AS 'MODULE_PATHNAME', 'feature_lookup_json' LANGUAGE C STABLE PARALLEL RESTRICTED;

@@ -14,7 +14,8 @@ CREATE TYPE featurestore.served_vector AS (
 	positions jsonb,
 	request jsonb,
 	outputs jsonb,
-	statuses jsonb
+	statuses jsonb,
+	system_identifier bigint
 );
 COMMENT ON TYPE featurestore.served_vector IS 'what a lookup gave for one row: a row of a serve log';
 COMMENT ON COLUMN featurestore.served_vector.logged_at IS 'when it was served';
@@ -25,6 +26,7 @@ COMMENT ON COLUMN featurestore.served_vector.positions IS 'by table: applied_to,
 COMMENT ON COLUMN featurestore.served_vector.request IS 'keys and request fields by name, as texts';
 COMMENT ON COLUMN featurestore.served_vector.outputs IS 'outputs by name, as their types write them';
 COMMENT ON COLUMN featurestore.served_vector.statuses IS 'statuses of the outputs by name; APPROXIMATE for a window that was not exact';
+COMMENT ON COLUMN featurestore.served_vector.system_identifier IS 'cluster that it was served in, which snapshots belong to';
 
 /*
  * The row of a serve log for one row of feature_lookup_json(..., metadata =>
@@ -39,7 +41,7 @@ DECLARE
 BEGIN
 	IF looked_up IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'what was looked up must not be null';
-	ELSIF jsonb_typeof(looked_up) <> 'object' OR NOT looked_up ?& '{spec,version,as_of,snapshot,tables,request,texts,status}' THEN
+	ELSIF jsonb_typeof(looked_up) <> 'object' OR NOT looked_up ?& '{spec,version,as_of,snapshot,tables,request,texts,status,system_identifier}' THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'what was looked up has no metadata',
 			HINT = 'Pass a row of feature_lookup_json(..., metadata => true).';
 	END IF;
@@ -47,6 +49,7 @@ BEGIN
 	result.as_of := looked_up->>'as_of';
 	result.spec_version := looked_up->>'version';
 	result.snapshot := looked_up->>'snapshot';
+	result.system_identifier := looked_up->>'system_identifier';
 	result.positions := looked_up->'tables';
 	result.request := looked_up->'request';
 	IF coalesce(looked_up->'given', '[]') = '[]' THEN

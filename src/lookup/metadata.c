@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "lib/qunique.h"
 #include "miscadmin.h"
@@ -394,5 +395,6 @@ add_metadata(LookupRun *run, const LookupMetadata *metadata, Jsonb *values)
 	push_time(&state, "as_of", run->request->as_of);
 	push_string(&state, "snapshot", metadata->snapshot);
 	push_number(&state, "version", run->spec->version);
+	push_number(&state, "system_identifier", (int64) GetSystemIdentifier());
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }

@@ -64,6 +64,7 @@ typedef struct LoggingDatabase
 	int			last;
 	int			nblocks;
 	int64		nvectors;		/* that wait in them */
+	int64		ntaken;			/* that are being written */
 	bool		is_pressing;	/* there are many, and the worker was told */
 	Latch	   *worker;			/* of who last took them */
 	int64		logged;			/* since the server started */
@@ -465,6 +466,7 @@ serve_log_take(ServedVectors *vectors)
 		first = database->first;
 		last = database->last;
 		database->first = database->last = NO_BLOCK;
+		database->ntaken = database->nvectors;
 		database->nvectors = 0;
 		database->is_pressing = false;
 		database->worker = MyLatch;
@@ -545,6 +547,7 @@ count_served_vectors(int64 logged, int64 lost)
 	database = my_database(true);
 	if (database)
 	{
+		database->ntaken -= logged + lost;
 		database->logged += logged;
 		database->lost += lost;
 	}
@@ -600,7 +603,7 @@ serve_log_state(PG_FUNCTION_ARGS)
 			state = *database;
 		LWLockRelease(serve_log_lock);
 	}
-	values[1] = Int64GetDatum(state.nvectors);
+	values[1] = Int64GetDatum(state.nvectors + state.ntaken);
 	values[2] = Int64GetDatum(state.logged);
 	values[3] = Int64GetDatum(state.lost);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));

@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -35,7 +36,7 @@
 #define DRAIN_INTERVAL 1000
 #define FORGET_INTERVAL 60000
 
-#define LOG_COLUMNS 8
+#define LOG_COLUMNS 9
 
 /* The owner of a relation; InvalidOid if it is gone. */
 static Oid
@@ -70,12 +71,13 @@ static SPIPlanPtr
 prepare_insert(Oid log)
 {
 	Oid			types[LOG_COLUMNS] = {
-		TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, JSONBOID
+		TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, JSONBOID,
+		INT8OID
 	};
 	char	   *table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(log)),
 												   get_rel_name(log));
-	SPIPlanPtr	plan = SPI_prepare(psprintf("INSERT INTO %s (logged_at, as_of, spec_version, snapshot, positions, request, outputs, statuses) "
-											"VALUES ($1, $2, $3, $4::pg_catalog.pg_snapshot, $5, $6, $7, $8)", table),
+	SPIPlanPtr	plan = SPI_prepare(psprintf("INSERT INTO %s (logged_at, as_of, spec_version, snapshot, positions, request, outputs, statuses, system_identifier) "
+											"VALUES ($1, $2, $3, $4::pg_catalog.pg_snapshot, $5, $6, $7, $8, $9)", table),
 								   LOG_COLUMNS, types);
 
 	if (!plan)
@@ -101,6 +103,7 @@ write_vector(SPIPlanPtr plan, const Spec *spec, ServedVector *vector)
 	values[5] = JsonbPGetDatum(request_as_json(spec, row, nulls));
 	values[6] = JsonbPGetDatum(outputs_as_json(spec, row, nulls));
 	values[7] = JsonbPGetDatum(statuses_as_json(spec, vector->statuses));
+	values[8] = Int64GetDatum((int64) GetSystemIdentifier());
 	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not write a log of lookups");
 }

@@ -99,6 +99,12 @@ INSERT INTO expected VALUES
  'name text', 'text'),
 ('drop_training_set', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
  'name text', 'void'),
+('served_vector', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
+ 'looked_up jsonb, logged_at timestamp with time zone DEFAULT NULL::timestamp with time zone', 'featurestore.served_vector'),
+('create_serve_log', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
+ 'spec text', 'regclass'),
+('log_lookups', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
+ 'spec text, fraction double precision', 'regclass'),
 ('lookup_stats_reset', true, 'VOLATILE', 'RESTRICTED', 'c', NULL,
  '', 'void');
 
@@ -154,10 +160,10 @@ SELECT is_empty($$SELECT oid::regprocedure FROM function WHERE schema = 'feature
 				'lookup functions are STABLE and tell the planner what to expect');
 
 -- Tables, views, types
-SELECT tables_are('featurestore', ARRAY['feature', 'fill_position', 'held_change', 'online_table', 'publication', 'publication_position', 'publish_run', 'rejected_change', 'spec',
+SELECT tables_are('featurestore', ARRAY['feature', 'fill_position', 'held_change', 'online_table', 'publication', 'publication_position', 'publish_run', 'rejected_change', 'serve_log', 'spec',
 	'staging', 'training_set', 'window_table', 'worker', 'write_batch']);
-SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'freshness', 'lineage', 'lookup_stats', 'progress', 'publications', 'publish_runs', 'rejected_changes', 'training_sets', 'write_batches']);
-SELECT types_are('featurestore', ARRAY['agg_state', 'spec_item', 'time_window', 'window_state', 'write_result']);
+SELECT views_are('featurestore', ARRAY['feature_specs', 'feature_tables', 'features', 'freshness', 'lineage', 'lookup_stats', 'progress', 'publications', 'publish_runs', 'rejected_changes', 'serve_logs', 'training_sets', 'write_batches']);
+SELECT types_are('featurestore', ARRAY['agg_state', 'served_vector', 'spec_item', 'time_window', 'window_state', 'write_result']);
 SELECT sequences_are('featurestore', ARRAY['change_number', 'publish_run_id_seq', 'rejected_change_id_seq']);
 SELECT sequence_privs_are('featurestore', 'change_number', 'public', ARRAY['USAGE']);
 SELECT columns_are('featurestore', 'online_table', ARRAY['relation', 'timeseries_column', 'ttl', 'merge', 'outputs', 'allow_duplicates', 'history_table', 'history_from']);
@@ -175,6 +181,8 @@ SELECT columns_are('featurestore', 'features', ARRAY['feature', 'version', 'is_c
 	'input', 'filter', 'time_window', 'params', 'result_type', 'class', 'online_table', 'state_column', 'description']);
 SELECT columns_are('featurestore', 'progress', ARRAY['pid', 'operation', 'online_table', 'phase', 'done', 'total', 'rate']);
 SELECT columns_are('featurestore', 'worker', ARRAY['slot', 'pid', 'started_at', 'system_identifier', 'is_stopped']);
+SELECT columns_are('featurestore', 'serve_log', ARRAY['relation', 'log_table', 'fraction']);
+SELECT columns_are('featurestore', 'serve_logs', ARRAY['spec', 'log_table', 'fraction', 'is_available', 'waiting', 'logged', 'lost']);
 SELECT columns_are('featurestore', 'spec', ARRAY['relation', 'version', 'with_status', 'exclude_columns', 'items', 'steps', 'training_set']);
 SELECT columns_are('featurestore', 'training_set', ARRAY['relation', 'frozen_spec', 'spec', 'spec_version', 'features', 'labels', 'timestamp_column', 'label',
 	'known_at', 'exclude_columns', 'snapshot', 'allow_current', 'created_at', 'row_count', 'hash']);
@@ -190,12 +198,12 @@ SELECT columns_are('featurestore', 'held_change', ARRAY['relation', 'system_iden
 SELECT columns_are('featurestore', 'publish_runs', ARRAY['id', 'online_table', 'operation', 'started_at', 'ended_at', 'rows_read', 'rows_changed', 'rows_rejected', 'sqlstate', 'message']);
 SELECT columns_are('featurestore', 'rejected_changes', ARRAY['id', 'online_table', 'sequence', 'change', 'sqlstate', 'message', 'rejected_at']);
 SELECT columns_are('featurestore', 'feature_tables', ARRAY['table_name', 'source_table', 'has_windows', 'timeseries_column', 'ttl', 'owner', 'columns']);
-SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'training_set', 'window_table']::name[]) AS t;
-SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'spec', 'staging', 'training_set', 'window_table']::name[]) AS t;
+SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'serve_log', 'spec', 'staging', 'training_set', 'window_table']::name[]) AS t;
+SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'serve_log', 'spec', 'staging', 'training_set', 'window_table']::name[]) AS t;
 SELECT set_eq($$SELECT evtname FROM pg_event_trigger WHERE evtname ~ 'featurestore'$$, ARRAY['featurestore_follow_altered', 'featurestore_forget_dropped']);
 SELECT results_eq($$SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'featurestore' ORDER BY 1$$,
 				  ARRAY['featurestore.change_number', 'featurestore.feature', 'featurestore.online_table', 'featurestore.publication',
-						'featurestore.rejected_change', 'featurestore.rejected_change_id_seq', 'featurestore.spec', 'featurestore.staging', 'featurestore.training_set', 'featurestore.window_table', 'featurestore.write_batch'], 'dumps have definitions and what was written, not positions');
+						'featurestore.rejected_change', 'featurestore.rejected_change_id_seq', 'featurestore.serve_log', 'featurestore.spec', 'featurestore.staging', 'featurestore.training_set', 'featurestore.window_table', 'featurestore.write_batch'], 'dumps have definitions and what was written, not positions');
 
 -- pg_upgrade refuses columns of types whose OIDs it does not keep
 SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
@@ -226,7 +234,7 @@ SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'featu
 CREATE ROLE regress_api_nobody;
 SELECT schema_privs_are('featurestore', 'regress_api_nobody', ARRAY['USAGE']);
 SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY['SELECT'])
-FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'feature_specs', 'feature_tables', 'freshness', 'lineage', 'lookup_stats', 'publications', 'publish_runs',
+FROM unnest(ARRAY['online_table', 'publication', 'publication_position', 'staging', 'spec', 'serve_log', 'serve_logs', 'feature_specs', 'feature_tables', 'freshness', 'lineage', 'lookup_stats', 'publications', 'publish_runs',
 				  'rejected_changes', 'training_set', 'training_sets', 'write_batches']::name[]) AS t;
 SELECT table_privs_are('featurestore', t, 'regress_api_nobody', ARRAY[]::text[]) FROM unnest(ARRAY['held_change', 'publish_run', 'rejected_change', 'write_batch']::name[]) AS t;
 SELECT is_empty($$SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid

@@ -141,11 +141,11 @@ SELECT bool_and(buffers > 0) AS buffers, bool_and("time" > 0) AS "time" FROM exp
 --
 -- Metadata
 --
-SELECT jsonb_pretty(j - 'snapshot') FROM feature_lookup_json('s', '{"user_id": 1, "hour": 2, "country": "it"}', '2024-06-01', true) AS j;
+SELECT jsonb_pretty(j - '{snapshot,system_identifier}'::text[]) FROM feature_lookup_json('s', '{"user_id": 1, "hour": 2, "country": "it"}', '2024-06-01', true) AS j;
 SELECT create_feature_spec('s', ARRAY[
 	lookup('users', '{user_id}', default_values => '{"country": "??"}'), lookup('items', '{item_id}', '{price,weight}'), lookup('sessions', '{user_id}', '{clicks}'),
 	request_field('hour', 'float8')], '{secret}', with_status => true, replace => true);
-SELECT jsonb_pretty(j - 'snapshot') FROM feature_lookup_json('s', '{"user_id": 2, "hour": 2}', '2024-06-01', true) AS j;
+SELECT jsonb_pretty(j - '{snapshot,system_identifier}'::text[]) FROM feature_lookup_json('s', '{"user_id": 2, "hour": 2}', '2024-06-01', true) AS j;
 SELECT j->'as_of', j->'version', j->'spec' FROM feature_lookup_json('s', '{"user_id": 2, "hour": 2}', 'infinity', true) AS j;
 SELECT feature_lookup_json('s', '{"user_id": 2, "hour": 2}', '2024-06-01', NULL) = feature_lookup_json('s', '{"user_id": 2, "hour": 2}', '2024-06-01');
 SET TimeZone = 'Asia/Tokyo';

@@ -30,7 +30,7 @@ CREATE FUNCTION serve(keys bigint[], hour text) RETURNS void LANGUAGE sql AS $$
 $$;
 SELECT serve('{1,2,3,99,null}', '-1.5');
 SELECT as_of, spec_version, request, outputs - 'flags' AS outputs, outputs->'flags' AS flags, statuses FROM s_log ORDER BY request->>'user_id';
-SELECT count(*) = 5 AS all, bool_and(logged_at BETWEEN now() - interval '1 hour' AND now()) AS logged_now, bool_and(snapshot IS NOT NULL) AS seen,
+SELECT count(*) = 5 AS all, bool_and(logged_at BETWEEN now() - interval '1 hour' AND now()) AS logged_now, bool_and(snapshot IS NOT NULL) AS seen, bool_and(system_identifier = (SELECT c.system_identifier FROM pg_control_system() AS c)) AS ours,
 	   bool_and(positions->'served_vectors.users' = '{"applied_to": null}') AS not_published,
 	   bool_and((positions->'served_vectors.windows'->>'applied_to')::timestamptz < now() AND positions->'served_vectors.windows'->>'snapshot' ~ '^[0-9]+:[0-9]+:') AS position
 FROM s_log;
