@@ -77,6 +77,7 @@ bench:
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/windows
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/publish
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/stream
+	test/cluster --config "shared_preload_libraries = 'featurestore'" --config "featurestore.autostart_worker = on" --config "shared_buffers = 2GB" test/bench/serve_log
 
 pg-config:
 	@echo $(PG_CONFIG)
