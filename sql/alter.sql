@@ -111,7 +111,7 @@ COMMENT ON FUNCTION featurestore._goes_on(featurestore.publication, featurestore
 
 /* The work of alter_publication, with filter in canonical form. */
 CREATE FUNCTION featurestore._alter_publication(online_table regclass, publish_mode text, filter text, schedule text, time_zone text,
-												source_retention interval) RETURNS void
+												source_retention interval, history boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -147,11 +147,12 @@ BEGIN
 	PERFORM featurestore._release_source(source)
 	FROM (SELECT publication.source UNION SELECT f.source FROM featurestore.feature f WHERE f.online_table = _alter_publication.online_table) AS s(source)
 	WHERE source IS NOT NULL;
+	PERFORM featurestore._set_history(online_table, history);
 	PERFORM featurestore._run_now(online_table, 'MERGE') WHERE publication.publish_mode = 'SYNCHRONOUS' AND NOT publication.is_paused
 		AND NOT featurestore._goes_on(defined, publication);
 END
 $$;
-COMMENT ON FUNCTION featurestore._alter_publication(regclass, text, text, text, text, interval) IS 'internal: the work of alter_publication';
+COMMENT ON FUNCTION featurestore._alter_publication(regclass, text, text, text, text, interval, boolean) IS 'internal: the work of alter_publication';
 
 /* The source of a publication, for its filter; NULL for one of features. */
 CREATE FUNCTION featurestore._source_of(online_table regclass) RETURNS regclass
@@ -162,22 +163,25 @@ COMMENT ON FUNCTION featurestore._source_of(regclass) IS 'internal: the source o
 /*
  * Changes the publication of online_table; what is NULL stays as it is.  Its
  * next run compares the whole source, which is done at once if its mode is
- * SYNCHRONOUS then; unless only its schedule changes, or TRIGGERED becomes CONTINUOUS
+ * SYNCHRONOUS then; unless only its schedule or its history changes, or TRIGGERED becomes CONTINUOUS
  * or the other way round.
  *
  * publish_mode, filter, schedule, time_zone, source_retention: as publish_table
  *   takes them; the filter 'true' publishes all rows, the schedule '' is none.
+ * history: true begins the history of the table, with its rows as they are; one
+ *   that was ended is taken up again.  false ends it: what it says stays.
  *
  * Raises as pause_publication does, and as publish_table does for bad values;
  * 42809 for a filter of a table that holds features.
  */
 CREATE FUNCTION featurestore.alter_publication(online_table regclass, publish_mode text DEFAULT NULL, filter text DEFAULT NULL,
-											   schedule text DEFAULT NULL, time_zone text DEFAULT NULL, source_retention interval DEFAULT NULL) RETURNS void
+											   schedule text DEFAULT NULL, time_zone text DEFAULT NULL, source_retention interval DEFAULT NULL,
+											   history boolean DEFAULT NULL) RETURNS void
 	LANGUAGE sql VOLATILE
 	/* no setting of its own: names in filter are resolved as the caller's search path says */
 	BEGIN ATOMIC
 		SELECT featurestore._alter_publication(alter_publication.online_table, alter_publication.publish_mode,
 			coalesce(featurestore._canonical_filter(featurestore._source_of(alter_publication.online_table), alter_publication.filter), alter_publication.filter),
-			alter_publication.schedule, alter_publication.time_zone, alter_publication.source_retention);
+			alter_publication.schedule, alter_publication.time_zone, alter_publication.source_retention, alter_publication.history);
 	END;
-COMMENT ON FUNCTION featurestore.alter_publication(regclass, text, text, text, text, interval) IS 'changes a publication';
+COMMENT ON FUNCTION featurestore.alter_publication(regclass, text, text, text, text, interval, boolean) IS 'changes a publication';

@@ -317,6 +317,7 @@ BEGIN
 							 AND (captured_source IN (SELECT source FROM featurestore.feature WHERE relation = ANY (dropped))
 								  OR EXISTS (SELECT FROM featurestore._consumers(captured_source) AS consumer WHERE consumer = ANY (dropped))));
 		PERFORM featurestore._forget_writers();
+		PERFORM featurestore._forget_histories(dropped);
 		DELETE FROM featurestore.online_table WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.write_batch WHERE relation = ANY (dropped);
 		DELETE FROM featurestore.publication WHERE relation = ANY (dropped);

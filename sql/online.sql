@@ -176,6 +176,9 @@ COMMENT ON FUNCTION featurestore._difference(jsonb, jsonb) IS 'internal: the dif
  *   months and years; needs a timeseries_column.
  * allow_duplicates: rows can be written without a batch_id though there is a rule
  *   (add, last_n, accumulate, merge) by which a repeated row counts again.
+ * history: keep each state that a row was in, and from when on, in the table
+ *   ONLINE_history; the view ONLINE_validity says until when, too.  Not for
+ *   partitioned tables; the key must be NOT NULL.
  *
  * Makes the function ONLINE_write, and where a rule counts repeated rows again a
  * trigger that refuses plain updates of its column.  Gives online_table.  The
@@ -188,7 +191,7 @@ COMMENT ON FUNCTION featurestore._difference(jsonb, jsonb) IS 'internal: the dif
  */
 CREATE FUNCTION featurestore.create_online_table(online_table regclass, merge jsonb DEFAULT '{}', outputs jsonb DEFAULT '{}',
 												 timeseries_column text DEFAULT NULL, ttl interval DEFAULT NULL,
-												 allow_duplicates boolean DEFAULT false)
+												 allow_duplicates boolean DEFAULT false, history boolean DEFAULT false)
 	RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -215,13 +218,14 @@ BEGIN
 
 	given := jsonb_build_object('timeseries_column', timeseries_column, 'merge', merge,
 								'outputs', featurestore._checked_outputs(online_table, merge, outputs, timeseries_column),
-								'ttl', featurestore._checked_ttl(ttl, timeseries_column), 'allow_duplicates', coalesce(allow_duplicates, false));
-	SELECT to_jsonb(o) - '{relation,history_table,history_from}'::text[] INTO defined FROM featurestore.online_table o WHERE o.relation = online_table;
+								'ttl', featurestore._checked_ttl(ttl, timeseries_column), 'allow_duplicates', coalesce(allow_duplicates, false), 'history', coalesce(history, false));
+	SELECT to_jsonb(o) - '{relation,history_table,history_from}'::text[] || jsonb_build_object('history', o.history_table IS NOT NULL) INTO defined FROM featurestore.online_table o WHERE o.relation = online_table;
 	IF NOT FOUND THEN
 		PERFORM featurestore._store_definition('online_table',
 			given || jsonb_build_object('relation', online_table::oid::text));
 		PERFORM featurestore._check_no_staging(online_table);
 		PERFORM featurestore._create_stream(online_table);
+		PERFORM featurestore._set_history(online_table, history);
 	ELSIF defined = given THEN
 		RAISE NOTICE 'online table % is defined already, skipping', online_table;
 		PERFORM featurestore._renew_writer(online_table);
@@ -234,11 +238,11 @@ BEGIN
 	RETURN online_table;
 END
 $$;
-COMMENT ON FUNCTION featurestore.create_online_table(regclass, jsonb, jsonb, text, interval, boolean) IS 'registers a table of the caller as an online table';
+COMMENT ON FUNCTION featurestore.create_online_table(regclass, jsonb, jsonb, text, interval, boolean, boolean) IS 'registers a table of the caller as an online table';
 
 /*
- * Forgets that online_table is an online table; the table itself stays, its
- * writer function goes.  Raises 42501 unless the caller owns it, 42704 if it is
+ * Forgets that online_table is an online table; the table itself stays, and its
+ * history, which is no longer written; its writer function goes.  Raises 42501 unless the caller owns it, 42704 if it is
  * not registered, and 55000 if publish_table made it or it has a staging table
  * and merge rules.
  */
@@ -259,6 +263,7 @@ BEGIN
 	END IF;
 	PERFORM featurestore._check_no_staging(online_table);
 	PERFORM featurestore._drop_stream(online_table);
+	PERFORM featurestore._end_history(online_table);
 	PERFORM featurestore._remove_definition('online_table', online_table);
 END
 $$;

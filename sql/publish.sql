@@ -247,9 +247,10 @@ $$;
 COMMENT ON FUNCTION featurestore._create_published_table(text[], featurestore.publication) IS 'internal: creates the online table of a publication';
 
 /*
- * Stores a publication and the time column and ttl of its online table.
+ * Stores a publication and the time column and ttl of its online table, and
+ * begins the history of that if there is to be one.
  */
-CREATE FUNCTION featurestore._store_publication(publication featurestore.publication, ttl interval) RETURNS void
+CREATE FUNCTION featurestore._store_publication(publication featurestore.publication, ttl interval, history boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -261,9 +262,10 @@ BEGIN
 		PERFORM featurestore._store_definition('online_table', relation || jsonb_build_object(
 			'timeseries_column', publication.timeseries_column, 'ttl', ttl, 'merge', '{}'::jsonb, 'outputs', '{}'::jsonb, 'allow_duplicates', false));
 	END IF;
+	PERFORM featurestore._set_history(publication.relation, history);
 END
 $$;
-COMMENT ON FUNCTION featurestore._store_publication(featurestore.publication, interval) IS 'internal: stores a publication';
+COMMENT ON FUNCTION featurestore._store_publication(featurestore.publication, interval, boolean) IS 'internal: stores a publication';
 
 /*
  * Raises 42P17 if source is online_table, or is itself published from it,
@@ -294,7 +296,7 @@ COMMENT ON FUNCTION featurestore._check_cycle(regclass, regclass) IS 'internal: 
  * that exists, is that publication already: 42P07 for any other relation,
  * 42501 unless the caller owns it, 42710 if its definition differs.
  */
-CREATE FUNCTION featurestore._check_published(publication featurestore.publication, ttl interval) RETURNS void
+CREATE FUNCTION featurestore._check_published(publication featurestore.publication, ttl interval, history boolean) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
@@ -302,8 +304,8 @@ DECLARE
 	difference text;
 BEGIN
 	PERFORM featurestore._check_cycle(publication.source, online_table);
-	SELECT coalesce(featurestore._difference(to_jsonb(p) - 'is_paused' || jsonb_build_object('ttl', o.ttl),
-											 to_jsonb(publication) - 'is_paused' || jsonb_build_object('ttl', _check_published.ttl)), '')
+	SELECT coalesce(featurestore._difference(to_jsonb(p) - 'is_paused' || jsonb_build_object('ttl', o.ttl, 'history', o.history_table IS NOT NULL),
+											 to_jsonb(publication) - 'is_paused' || jsonb_build_object('ttl', _check_published.ttl, 'history', coalesce(history, false))), '')
 	INTO difference
 	FROM featurestore.publication p LEFT JOIN featurestore.online_table o USING (relation)
 	WHERE p.relation = online_table;
@@ -322,7 +324,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION featurestore._check_published(featurestore.publication, interval) IS 'internal: raises an error unless a relation is exactly this publication';
+COMMENT ON FUNCTION featurestore._check_published(featurestore.publication, interval, boolean) IS 'internal: raises an error unless a relation is exactly this publication';
 
 /*
  * Raises an error unless a sync can carry the columns of a publication, naming
@@ -496,7 +498,7 @@ COMMENT ON FUNCTION featurestore._check_publish_mode(text) IS 'internal: raises 
  * table.  It is filled before it has its key, which is faster than to merge into
  * an empty table.
  */
-CREATE FUNCTION featurestore._publish_filled(name text[], publication featurestore.publication, ttl interval) RETURNS regclass
+CREATE FUNCTION featurestore._publish_filled(name text[], publication featurestore.publication, ttl interval, history boolean) RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off SET standard_conforming_strings = on
 	/* as _run has them */
 	SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1
@@ -524,7 +526,7 @@ BEGIN
 				THEN ARRAY[format('SELECT jsonb_build_object(''later'', (%s))', featurestore._later_rows(publication, 'true'))] ELSE '{}' END, clock, publication.publish_mode = 'SYNCHRONOUS');
 	publication.relation := format('%I.%I', name[1], name[2])::regclass;
 	PERFORM featurestore._add_key(publication);
-	PERFORM featurestore._store_publication(publication, ttl);
+	PERFORM featurestore._store_publication(publication, ttl, history);
 
 	IF is_captured THEN
 		PERFORM featurestore._check_program(publication);
@@ -539,7 +541,7 @@ BEGIN
 	RETURN publication.relation;
 END
 $$;
-COMMENT ON FUNCTION featurestore._publish_filled(text[], featurestore.publication, interval) IS 'internal: creates and fills the online table of a publication';
+COMMENT ON FUNCTION featurestore._publish_filled(text[], featurestore.publication, interval, boolean) IS 'internal: creates and fills the online table of a publication';
 
 /* Can the table of a publication be made with all its rows at once?  Its keys must be known to be good. */
 CREATE FUNCTION featurestore._can_create_filled(publication featurestore.publication) RETURNS boolean
@@ -582,7 +584,7 @@ COMMENT ON FUNCTION featurestore._checked_retention(interval, text, boolean) IS 
  */
 CREATE FUNCTION featurestore._publish(source regclass, online_table text, creation_schema text, publish_mode text,
 									  primary_key text[], timeseries_column text, features text[], filter text,
-									  schedule text, time_zone text, ttl interval, source_retention interval, wait boolean)
+									  schedule text, time_zone text, ttl interval, source_retention interval, history boolean, wait boolean)
 	RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -604,14 +606,14 @@ BEGIN
 	IF publication.relation IS NULL THEN
 		PERFORM featurestore._hold_staged(featurestore._capture_source(source, key, publish_mode)) WHERE publish_mode <> 'SNAPSHOT';
 		IF wait IS NOT FALSE AND featurestore._can_create_filled(publication) THEN
-			RETURN featurestore._publish_filled(name, publication, ttl);
+			RETURN featurestore._publish_filled(name, publication, ttl, history);
 		END IF;
 		publication.relation := featurestore._create_published_table(name, publication);
 		PERFORM featurestore._check_syncable(publication);
-		PERFORM featurestore._store_publication(publication, ttl);
+		PERFORM featurestore._store_publication(publication, ttl, history);
 		PERFORM featurestore._check_program(publication) WHERE publish_mode <> 'SNAPSHOT';
 	ELSE
-		PERFORM featurestore._check_published(publication, ttl);
+		PERFORM featurestore._check_published(publication, ttl, history);
 		RAISE NOTICE 'table % is published already, skipping', publication.relation;
 	END IF;
 
@@ -622,7 +624,7 @@ BEGIN
 	RETURN publication.relation;
 END
 $$;
-COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], text, text[], text, text, text, interval, interval, boolean) IS 'internal: the work of publish_table';
+COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], text, text[], text, text, text, interval, interval, boolean, boolean) IS 'internal: the work of publish_table';
 
 /*
  * Creates an online table and the standing order that keeps it in step with
@@ -659,6 +661,9 @@ COMMENT ON FUNCTION featurestore._publish(regclass, text, text, text, text[], te
  * source_retention: age beyond which rows may be deleted from the source by
  *   purges: such deletes change nothing; positive, without months and years;
  *   needs captured changes and a timeseries column.
+ * history: keep each state that a row of the online table was in, and from when
+ *   on, in the table ONLINE_history; the view ONLINE_validity says until when, too.
+ *   Rows of the first fill are known from then on.
  * wait: false to define only; the first CALL sync(online_table), or in mode
  *   CONTINUOUS the worker, then fills it, in steps if an index of the source has
  *   the primary key in order.  Otherwise writers of a captured source wait until
@@ -677,7 +682,7 @@ CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table t
 										   primary_key text[] DEFAULT NULL, timeseries_column text DEFAULT NULL,
 										   features text[] DEFAULT NULL, filter text DEFAULT NULL, schedule text DEFAULT NULL,
 										   time_zone text DEFAULT NULL, ttl interval DEFAULT NULL,
-										   source_retention interval DEFAULT NULL, wait boolean DEFAULT true)
+										   source_retention interval DEFAULT NULL, history boolean DEFAULT false, wait boolean DEFAULT true)
 	RETURNS regclass
 	LANGUAGE sql VOLATILE
 	/* no setting of its own: name and filter are resolved as the caller's search path says */
@@ -688,9 +693,9 @@ CREATE FUNCTION featurestore.publish_table(source_table regclass, online_table t
 									 publish_table.timeseries_column, publish_table.features,
 									 featurestore._canonical_filter(publish_table.source_table, publish_table.filter),
 									 publish_table.schedule, publish_table.time_zone,
-									 publish_table.ttl, publish_table.source_retention, publish_table.wait);
+									 publish_table.ttl, publish_table.source_retention, publish_table.history, publish_table.wait);
 	END;
-COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], text, text[], text, text, text, interval, interval, boolean) IS 'creates an online table and keeps it in step with a source';
+COMMENT ON FUNCTION featurestore.publish_table(regclass, text, text, text[], text, text[], text, text, text, interval, interval, boolean, boolean) IS 'creates an online table and keeps it in step with a source';
 
 /*
  * Forgets the publication of online_table, after a sync that is running.  The

@@ -172,6 +172,13 @@ ForgetPermissionCompat(RangeTblEntry *rte)
 #define LockHeldByMeCompat(tag, mode) LockHeldByMe(tag, mode)
 #endif
 
+/* 17 lets an index keep something from insert to insert */
+#if PG_VERSION_NUM >= 170000
+#define index_insert_cleanupCompat(index, info) index_insert_cleanup(index, info)
+#else
+#define index_insert_cleanupCompat(index, info) ((void) 0)
+#endif
+
 /* 18 lets a module tell its name and version */
 #if PG_VERSION_NUM >= 180000
 #define MODULE_MAGIC_COMPAT \

@@ -13,6 +13,7 @@
 #include "lookup/row_cache.h"
 #include "lookup/serve_log.h"
 #include "publish/capture.h"
+#include "publish/history.h"
 #include "publish/sync.h"
 #include "publish/write_batch.h"
 #include "training/training.h"
@@ -102,6 +103,7 @@ _PG_init(void)
 	wake_init();
 	capture_source_init();
 	synchronous_init();
+	history_table_init();
 	set_constraints_init();
 	capture_buffer_init();
 	launcher_init();

@@ -48,21 +48,13 @@
 
 #include "catalog/spec.h"
 #include "publish/capture.h"
+#include "publish/row_change.h"
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(capture);
 PG_FUNCTION_INFO_V1(change_number);
 PG_FUNCTION_INFO_V1(stamp);
 PG_FUNCTION_INFO_V1(current_partition);
-
-/* A change of one row: one slot, or both. */
-typedef struct RowChange
-{
-	TupleTableSlot *old;
-	TupleTableSlot *new;
-	CommandId	cid;
-	bool		is_heap;		/* the slots show the rows as they are on the page */
-} RowChange;
 
 /* Where the rows of a change go in the buffer's list. */
 typedef struct Places
@@ -74,44 +66,6 @@ typedef struct Places
 
 /* The row to go before has been written. */
 #define TOO_LATE (-1)
-
-static HeapTupleHeader
-header(TupleTableSlot *slot)
-{
-	return ((HeapTupleTableSlot *) slot)->tuple->t_data;
-}
-
-static RowChange
-row_change(TriggerData *trigdata)
-{
-	RowChange	change = {0};
-	TriggerEvent event = trigdata->tg_event;
-
-	if (TRIGGER_FIRED_BY_INSERT(event))
-		change.new = trigdata->tg_trigslot;
-	else
-		change.old = trigdata->tg_trigslot;
-	if (TRIGGER_FIRED_BY_UPDATE(event))
-		change.new = trigdata->tg_newslot;
-
-	change.is_heap = TTS_IS_BUFFERTUPLE(change.old ? change.old : change.new);
-	if (!change.is_heap)
-		change.cid = GetCurrentCommandId(false);
-	else if (change.new)
-		change.cid = HeapTupleHeaderGetCmin(header(change.new));
-	else
-		change.cid = HeapTupleHeaderGetCmax(header(change.old));
-	return change;
-}
-
-/* Has this transaction replaced or deleted the row again? */
-static bool
-is_superseded(HeapTupleHeader tuple)
-{
-	return !(tuple->t_infomask & HEAP_XMAX_INVALID) &&
-		!HEAP_XMAX_IS_LOCKED_ONLY(tuple->t_infomask) &&
-		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(tuple));
-}
 
 /* Can a row of this subtransaction be put before another? */
 static bool
@@ -138,7 +92,7 @@ place_before_successor(StagedRows *list, Oid relid, TupleTableSlot *new)
 		else if (place < list->n)
 			return place;
 	}
-	if (place == list->n && HeapTupleHeaderGetCmax(header(new)) <= list->written)
+	if (place == list->n && HeapTupleHeaderGetCmax(slot_header(new)) <= list->written)
 		return TOO_LATE;
 	return place;
 }
@@ -167,7 +121,7 @@ places_of(StagedRows *list, Oid relid, const RowChange *change)
 
 	if (!change->is_heap)
 		return places;
-	if (change->new && is_superseded(header(change->new)))
+	if (change->new && is_superseded(slot_header(change->new)))
 		places.new = place_before_successor(list, relid, change->new);
 	if (change->old && list->last_insert > change->cid)
 		places.old = place_before_inserts(list, change->cid);
@@ -269,24 +223,6 @@ stage_image(CaptureSource *source, CaptureTarget *target, const RowChange *chang
 	if (change->old)
 		row.replaced = change->old->tts_tid;
 	stage_row(target->rows, &row, place);
-}
-
-/* Are two rows the same, byte by byte?  False if it takes a closer look. */
-static bool
-same_tuples(const RowChange *change)
-{
-	HeapTuple	old;
-	HeapTuple	new;
-	Size		start = offsetof(HeapTupleHeaderData, t_bits);
-
-	if (!change->is_heap)
-		return false;
-	old = ((HeapTupleTableSlot *) change->old)->tuple;
-	new = ((HeapTupleTableSlot *) change->new)->tuple;
-	return old->t_len == new->t_len &&
-		HeapTupleHeaderGetNatts(old->t_data) == HeapTupleHeaderGetNatts(new->t_data) &&
-		HeapTupleHasNulls(old) == HeapTupleHasNulls(new) &&
-		memcmp((char *) old->t_data + start, (char *) new->t_data + start, old->t_len - start) == 0;
 }
 
 static bool

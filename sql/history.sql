@@ -1,0 +1,497 @@
+/*
+ * Histories: what rows of online tables were, and when.
+ *
+ * The history of a table is an ordinary table of its owner, with a row for each
+ * state that a row of the table was left in: its columns, the time from which it
+ * was so, and whether the row was deleted then.  A trigger writes it (see
+ * src/publish/history.c), so that nothing that changes the table is left out.
+ * What ALTER TABLE does fires no trigger of a row; an event trigger lets the
+ * history follow.  Versions are written before their transaction commits, so
+ * that nobody has seen them at their very time, but somewhat later.
+ */
+
+/* Writes a version of each row that is left in another state; see _begin_history. */
+CREATE FUNCTION featurestore._keep_history() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'keep_history' LANGUAGE C;
+COMMENT ON FUNCTION featurestore._keep_history() IS 'internal: writes the history of an online table';
+
+/* The history of an online table; NULL if it has none. */
+CREATE FUNCTION featurestore._history_of(online_table regclass) RETURNS regclass
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN (SELECT o.history_table FROM featurestore.online_table o WHERE o.relation = online_table);
+END
+$$;
+COMMENT ON FUNCTION featurestore._history_of(regclass) IS 'internal: the history of an online table';
+
+/*
+ * Columns of an online table as its history has them: of a domain the type that
+ * it is over, since the version of a deleted row has NULLs.
+ */
+CREATE FUNCTION featurestore._history_columns(online_table regclass) RETURNS TABLE(name text, type text, coll text, attnum smallint, attgenerated "char")
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT c.name, format_type(b.base, b.base_modifier), CASE WHEN a.attcollation <> t.typcollation THEN c.coll END, c.attnum, a.attgenerated
+	FROM featurestore._columns(online_table) AS c JOIN pg_attribute a ON a.attrelid = online_table AND a.attnum = c.attnum,
+		featurestore._base_type(a.atttypid, a.atttypmod) AS b JOIN pg_type t ON t.oid = b.base
+	ORDER BY c.attnum;
+END
+$$;
+COMMENT ON FUNCTION featurestore._history_columns(regclass) IS 'internal: columns of an online table as its history has them';
+
+/* The key of a history: the primary key without the time; NULL for what is no history. */
+CREATE FUNCTION featurestore._history_key(history regclass) RETURNS text[]
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN (SELECT trim_array(k.columns, 1) FROM featurestore._unique_keys(history) AS k
+			WHERE k.is_primary AND cardinality(k.columns) > 1 AND k.columns[cardinality(k.columns)] = '_valid_from');
+END
+$$;
+COMMENT ON FUNCTION featurestore._history_key(regclass) IS 'internal: the key of a history';
+
+/*
+ * Has relation the shape of a history?  Nothing else is written, dropped or given
+ * away for what the catalog says.
+ */
+CREATE FUNCTION featurestore._is_history(relation regclass) RETURNS boolean
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM pg_class WHERE oid = relation AND relkind = 'r' AND NOT relispartition AND relpersistence <> 't')
+		AND featurestore._history_key(relation) IS NOT NULL
+		AND (SELECT count(*) = 2 FROM featurestore._columns(relation) AS c
+			 WHERE (c.name, c.type_oid) IN (('_valid_from', 'timestamptz'::regtype::oid), ('_is_deleted', 'boolean'::regtype::oid)));
+END
+$$;
+COMMENT ON FUNCTION featurestore._is_history(regclass) IS 'internal: whether a table has the shape of a history';
+
+/* The view over a history that says until when a version was valid; NULL if there is none. */
+CREATE FUNCTION featurestore._validity_view(history regclass) RETURNS regclass
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN (
+	SELECT min(v.oid)::regclass
+	FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class JOIN pg_class h ON h.oid = d.refobjid
+	WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = history AND v.relkind = 'v' AND v.relowner = h.relowner
+		AND starts_with(obj_description(v.oid, 'pg_class'), 'validity of versions in '));
+END
+$$;
+COMMENT ON FUNCTION featurestore._validity_view(regclass) IS 'internal: the view that says until when versions were valid';
+
+/* Creates that view, or gives it the columns that the history has got. */
+CREATE FUNCTION featurestore._create_validity(name text, history regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	columns text := (SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.attnum) FROM featurestore._columns(history) AS c WHERE c.name NOT IN ('_valid_from', '_is_deleted'));
+BEGIN
+	EXECUTE format('CREATE OR REPLACE VIEW %1$s AS SELECT _valid_from, _valid_to, %2$s FROM (SELECT _valid_from,'
+				   ' lead(_valid_from, 1, timestamptz ''infinity'') OVER (PARTITION BY %3$s ORDER BY _valid_from) AS _valid_to, _is_deleted, %2$s FROM %4$s) AS version WHERE NOT _is_deleted',
+				   name, columns, featurestore._column_list(featurestore._history_key(history)), featurestore._relation_name(history));
+	EXECUTE format('COMMENT ON VIEW %s IS %L', name, format('validity of versions in %s', history));
+END
+$$;
+COMMENT ON FUNCTION featurestore._create_validity(text, regclass) IS 'internal: creates the view that says until when versions were valid';
+
+/*
+ * Writes a version at the time "at" for each row that is in another state than
+ * the history has it, and for each that is gone: all rows, when it begins.
+ */
+CREATE FUNCTION featurestore._catch_up_history(online_table regclass, history regclass, at timestamptz) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off
+	AS $$
+DECLARE
+	key text[] := featurestore._history_key(history);
+	parts record;
+BEGIN
+	SELECT featurestore._column_list(array_agg(c.name)) AS columns, string_agg(format('online.%I::%s', c.name, c.type), ', ') AS stored,
+		featurestore._column_list(array_agg(c.name), 'newest') AS known,
+		string_agg(CASE WHEN c.name = ANY (key) THEN format('newest.%I', c.name) ELSE format('NULL::%s', c.type) END, ', ') AS gone
+	INTO parts FROM featurestore._history_columns(online_table) AS c;
+	EXECUTE format($catch_up$WITH newest AS (SELECT DISTINCT ON (%1$s) version.* FROM %2$s AS version ORDER BY %1$s, version._valid_from DESC)
+		INSERT INTO %2$s (%3$s, _valid_from, _is_deleted)
+		SELECT %4$s, greatest($1, newest._valid_from + interval '1 microsecond'), false FROM ONLY %5$s AS online LEFT JOIN newest ON %6$s
+		WHERE newest._is_deleted IS NOT FALSE OR ROW(%4$s)::record OPERATOR(pg_catalog.*<>) ROW(%7$s)::record
+		UNION ALL
+		SELECT %8$s, greatest($1, newest._valid_from + interval '1 microsecond'), true FROM newest
+		WHERE NOT newest._is_deleted AND NOT EXISTS (SELECT FROM ONLY %5$s AS online WHERE %6$s)$catch_up$,
+		featurestore._column_list(key, 'version'), history, parts.columns, parts.stored, online_table,
+		featurestore._key_condition(online_table, key, 'newest', 'online'), parts.known, parts.gone) USING at;
+END
+$$;
+COMMENT ON FUNCTION featurestore._catch_up_history(regclass, regclass, timestamptz) IS 'internal: lets a history say what its table holds';
+
+/* Raises an error unless a history can be kept of online_table: 0A000 and 55000, and 42701 for a column that is named as one of a history's own. */
+CREATE FUNCTION featurestore._check_history_possible(online_table regclass) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	key text[] := (SELECT k.columns FROM featurestore._unique_keys(online_table) AS k LIMIT 1);
+	bad text;
+BEGIN
+	IF EXISTS (SELECT FROM pg_class WHERE oid = online_table AND (relkind <> 'r' OR relispartition OR relhassubclass)) THEN
+		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+			MESSAGE = format('a history of table %s cannot be kept', online_table),
+			DETAIL = 'It is a partitioned table or has inheritance children, whose rows can change without it.';
+	END IF;
+	SELECT a.attname INTO bad FROM pg_attribute a
+	WHERE a.attrelid = online_table AND a.attname = ANY (key) AND NOT a.attnotnull ORDER BY a.attnum LIMIT 1;
+	IF FOUND OR key IS NULL OR featurestore._unique_index(online_table, key) IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('a history of table %s cannot be kept', online_table),
+			DETAIL = coalesce(format('Its key column "%s" can be null.', bad), 'It has no unique key that compares its columns as they do by default.'),
+			HINT = coalesce(format('Make it NOT NULL: ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', online_table, bad), 'Add a primary key over the columns it is looked up by.');
+	END IF;
+	SELECT c.name INTO bad FROM featurestore._history_columns(online_table) AS c WHERE c.attgenerated = 'v' ORDER BY c.attnum LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+			MESSAGE = format('a history of table %s cannot be kept', online_table),
+			DETAIL = format('Its column "%s" is computed when it is read.', bad),
+			HINT = 'Let it be stored: GENERATED ALWAYS AS ... STORED.';
+	END IF;
+	SELECT c.name INTO bad FROM featurestore._history_columns(online_table) AS c
+	WHERE c.name IN ('_valid_from', '_valid_to', '_is_deleted') ORDER BY c.attnum LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_column',
+			MESSAGE = format('column "%s" of table %s has the name of one that its history has', bad, online_table),
+			HINT = 'Rename it.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_history_possible(regclass) IS 'internal: raises an error unless a history can be kept';
+
+/*
+ * Raises 42P07 unless a relation that has the name of a history can be taken up
+ * as that of online_table: it must be one, of the same owner, key and columns,
+ * that runs nothing when it is written to.
+ */
+CREATE FUNCTION featurestore._check_history_usable(online_table regclass, history regclass) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	class pg_class := (SELECT c FROM pg_class c WHERE c.oid = history);
+	bad text := (SELECT c.name FROM featurestore._history_columns(online_table) AS c
+				 LEFT JOIN featurestore._columns(history) AS h ON h.name = c.name AND h.type = c.type WHERE h.name IS NULL ORDER BY c.attnum LIMIT 1);
+	reason text;
+BEGIN
+	reason := CASE
+		WHEN NOT featurestore._is_history(history) THEN 'It is not a history.'
+		WHEN class.relowner <> (SELECT relowner FROM pg_class WHERE oid = online_table) THEN 'It has another owner.'
+		WHEN EXISTS (SELECT FROM featurestore.online_table o WHERE o.history_table = history) THEN 'It is the history of another table.'
+		WHEN bad IS NOT NULL THEN format('It has no column "%s" of the type that the table has.', bad)
+		WHEN NOT featurestore._history_key(history) = (SELECT k.columns FROM featurestore._unique_keys(online_table) AS k LIMIT 1) THEN 'It has another key.'
+		WHEN class.relhasrules OR class.relhastriggers OR class.relrowsecurity OR EXISTS (SELECT FROM pg_constraint WHERE conrelid = history AND contype = 'c')
+			OR EXISTS (SELECT FROM pg_index WHERE indrelid = history AND (indexprs IS NOT NULL OR indpred IS NOT NULL))
+			OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = history AND attgenerated <> '')
+		THEN 'It has triggers, rules, policies, constraints, generated columns or indexes with expressions.' END;
+	IF reason IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+			MESSAGE = format('relation %s already exists', history),
+			DETAIL = format('It has the name of the history of %s, but cannot be taken up. %s', online_table, reason),
+			HINT = 'Rename or drop it.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_history_usable(regclass, regclass) IS 'internal: raises an error unless a table can be taken up as a history';
+
+/* Creates an empty history of a table, with the owner of that, under name. */
+CREATE FUNCTION featurestore._create_history(name text, online_table regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	key text[] := (SELECT k.columns FROM featurestore._unique_keys(online_table) AS k LIMIT 1);
+BEGIN
+	EXECUTE format('CREATE TABLE %s (%s, _valid_from timestamptz NOT NULL, _is_deleted boolean NOT NULL, PRIMARY KEY (%s, _valid_from))', name,
+		(SELECT string_agg(concat_ws(' ', quote_ident(c.name), c.type, 'COLLATE ' || c.coll), ', ' ORDER BY c.attnum) FROM featurestore._history_columns(online_table) AS c),
+		featurestore._column_list(key));
+	EXECUTE format('COMMENT ON TABLE %s IS %L', name, format('history of %s', online_table));
+	EXECUTE format('COMMENT ON COLUMN %s._valid_from IS %L', name, 'time from which on the row was so');
+	EXECUTE format('COMMENT ON COLUMN %s._is_deleted IS %L', name, 'whether there was no such row from then on');
+END
+$$;
+COMMENT ON FUNCTION featurestore._create_history(text, regclass) IS 'internal: creates the history of a table';
+
+/* Stores where the history of a table is, and since when it is complete; NULLs for none. */
+CREATE FUNCTION featurestore._store_history(online_table regclass, history regclass, history_from timestamptz) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	PERFORM featurestore._store_definition('online_table',
+		coalesce((SELECT to_jsonb(o) FROM featurestore.online_table o WHERE o.relation = online_table),
+				 jsonb_build_object('merge', '{}'::jsonb, 'outputs', '{}'::jsonb, 'allow_duplicates', false))
+		|| jsonb_build_object('relation', online_table::oid::text, 'history_table', history::oid::text, 'history_from', history_from));
+END
+$$;
+COMMENT ON FUNCTION featurestore._store_history(regclass, regclass, timestamptz) IS 'internal: stores where a history is';
+
+/* The triggers by which a history is kept; they are known by their function. */
+CREATE FUNCTION featurestore._drop_history_triggers(online_table regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	trigger name;
+BEGIN
+	FOR trigger IN SELECT tgname FROM pg_trigger WHERE tgrelid = online_table AND tgfoid = 'featurestore._keep_history()'::regprocedure LOOP
+		EXECUTE format('DROP TRIGGER %I ON %s', trigger, online_table);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._drop_history_triggers(regclass) IS 'internal: drops the triggers that write a history';
+
+/*
+ * Begins to keep the history of online_table, which the caller owns: all of its
+ * rows become versions.  A history of it that was ended before is taken up again,
+ * but since nobody knows what happened meanwhile, it counts from now on only.
+ */
+CREATE FUNCTION featurestore._begin_history(online_table regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	class pg_class := (SELECT c FROM pg_class c WHERE c.oid = online_table);
+	view_name text := format('%s.%I', class.relnamespace::regnamespace, class.relname || '_validity');
+	name text := format('%s.%I', class.relnamespace::regnamespace, class.relname || '_history');
+	history regclass;
+	began timestamptz;
+BEGIN
+	PERFORM featurestore._object_name('online_table', view_name, NULL);
+	history := to_regclass(name);
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', online_table);
+	PERFORM featurestore._check_history_possible(online_table);
+	IF history IS NULL THEN
+		PERFORM featurestore._create_history(name, online_table);
+		history := name::regclass;
+	ELSE
+		EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', history);
+		PERFORM featurestore._check_history_usable(online_table, history);
+		RAISE NOTICE 'history % is taken up again', history USING DETAIL = 'What it says of the past has a gap, so that it counts from now on only.';
+	END IF;
+	EXECUTE format('ALTER TABLE %s OWNER TO %s', history, class.relowner::regrole);
+	IF featurestore._validity_view(history) IS NULL THEN
+		PERFORM featurestore._create_validity(view_name, history);
+		EXECUTE format('ALTER VIEW %s OWNER TO %s', view_name, class.relowner::regrole);
+	END IF;
+
+	PERFORM featurestore._drop_history_triggers(online_table);
+	EXECUTE format('CREATE TRIGGER featurestore_history AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION featurestore._keep_history()', online_table);
+	EXECUTE format('CREATE TRIGGER featurestore_history_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION featurestore._keep_history()', online_table);
+	EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER featurestore_history, ENABLE ALWAYS TRIGGER featurestore_history_truncate', online_table);
+
+	began := clock_timestamp();
+	PERFORM featurestore._catch_up_history(online_table, history, began);
+	/* should the clock have gone back since a time in it, it begins when all of that is so */
+	EXECUTE format('SELECT greatest($1, max(_valid_from)) FROM %s', history) INTO began USING began;
+	PERFORM featurestore._store_history(online_table, history, began);
+END
+$$;
+COMMENT ON FUNCTION featurestore._begin_history(regclass) IS 'internal: begins to keep the history of a table';
+
+/* Ends the history of online_table, which the caller owns; what it says of the past stays. */
+CREATE FUNCTION featurestore._end_history(online_table regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	history regclass := featurestore._history_of(online_table);
+BEGIN
+	PERFORM featurestore._drop_history_triggers(online_table);
+	IF history IS NOT NULL THEN
+		PERFORM featurestore._store_history(online_table, NULL, NULL);
+		RAISE NOTICE 'changes of table % are no longer kept in %', online_table, history USING DETAIL = 'The history stays as it is.';
+	END IF;
+	/* a published table is in this catalog only for what it says besides */
+	IF EXISTS (SELECT FROM featurestore.publication p WHERE p.relation = online_table)
+		AND EXISTS (SELECT FROM featurestore.online_table o WHERE o.relation = online_table AND num_nonnulls(o.timeseries_column, o.ttl) = 0) THEN
+		PERFORM featurestore._remove_definition('online_table', online_table);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._end_history(regclass) IS 'internal: ends the history of a table';
+
+/* Begins or ends the history of a table as wanted; NULL: leaves it. */
+CREATE FUNCTION featurestore._set_history(online_table regclass, wanted boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	is_kept boolean := featurestore._history_of(online_table) IS NOT NULL;
+BEGIN
+	IF wanted AND NOT is_kept THEN
+		PERFORM featurestore._begin_history(online_table);
+	ELSIF NOT wanted AND is_kept THEN
+		PERFORM featurestore._end_history(online_table);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._set_history(regclass, boolean) IS 'internal: begins or ends the history of a table';
+
+/*
+ * Gives a column of a history, and of its view, the new name that a column of the
+ * table has got.  Which one it was is told by the type, as long as there is only
+ * one that the table has not; else 0A000.
+ */
+CREATE FUNCTION featurestore._rename_history_column(online_table regclass, history regclass, renamed int) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	col record;
+	old_names text[];
+	view_name regclass := featurestore._validity_view(history);
+BEGIN
+	SELECT * INTO col FROM featurestore._history_columns(online_table) AS c WHERE c.attnum = renamed;
+	IF col.name IN (SELECT h.name FROM featurestore._columns(history) AS h) THEN
+		RETURN;
+	END IF;
+	old_names := ARRAY(SELECT h.name FROM featurestore._columns(history) AS h
+					   WHERE h.type = col.type AND h.name NOT IN (SELECT c.name FROM featurestore._columns(online_table) AS c UNION ALL VALUES ('_valid_from'), ('_is_deleted')));
+	IF cardinality(old_names) <> 1 OR col.name IN ('_valid_from', '_valid_to', '_is_deleted') THEN
+		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+			MESSAGE = format('column "%s" of table %s cannot be renamed so while its history is kept', col.name, online_table),
+			DETAIL = CASE WHEN cardinality(old_names) = 1 THEN 'The history has a column of this name.'
+						  ELSE format('Its history has other columns that the table has not any more: %s.', array_to_string(old_names, ', ')) END,
+			HINT = 'End the history, rename the column in both, and begin it again.';
+	END IF;
+	EXECUTE format('ALTER TABLE %s RENAME COLUMN %I TO %I', history, old_names[1], col.name);
+	IF view_name IS NOT NULL THEN
+		EXECUTE format('ALTER VIEW %s RENAME COLUMN %I TO %I', view_name, old_names[1], col.name);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._rename_history_column(regclass, regclass, int) IS 'internal: lets a history follow a renamed column';
+
+/*
+ * Lets the history of a table follow what ALTER TABLE has done to that, or checks
+ * what it has done to the history (only_check).  It takes the owner and columns
+ * that were added, with their values.  Columns that were dropped stay in the
+ * history.  Raises 0A000 for another type, 55000 if the history has lost what it
+ * needs.
+ */
+CREATE FUNCTION featurestore._fit_history(online_table regclass, history regclass, only_check boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off
+	AS $$
+DECLARE
+	owner regrole := (SELECT relowner FROM pg_class WHERE oid = online_table);
+	view_name regclass;
+	bad record;
+	added text[] := ARRAY(SELECT c.name FROM featurestore._history_columns(online_table) AS c
+						  WHERE c.name NOT IN (SELECT h.name FROM featurestore._columns(history) AS h) ORDER BY c.attnum);
+	has_values boolean;
+BEGIN
+	IF NOT featurestore._is_history(history) OR (only_check AND added <> '{}')
+		OR NOT featurestore._history_key(history) <@ ARRAY(SELECT c.name FROM featurestore._columns(online_table) AS c) THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('table %s would lose its history', online_table),
+			DETAIL = format('Table %s could not be written any more.', history),
+			HINT = 'End the history first: see alter_publication and drop_online_table.';
+	END IF;
+	view_name := featurestore._validity_view(history);
+	IF NOT only_check AND owner <> (SELECT relowner FROM pg_class WHERE oid = history) THEN
+		EXECUTE format('ALTER TABLE %s OWNER TO %s', history, owner);
+		IF view_name IS NOT NULL THEN
+			EXECUTE format('ALTER VIEW %s OWNER TO %s', view_name, owner);
+		END IF;
+	END IF;
+
+	SELECT c.name, c.type, h.type AS kept_type INTO bad
+	FROM featurestore._history_columns(online_table) AS c LEFT JOIN featurestore._columns(history) AS h USING (name)
+	WHERE h.type <> c.type OR c.attgenerated = 'v' OR c.name IN ('_valid_from', '_valid_to', '_is_deleted') ORDER BY c.attnum LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+			MESSAGE = format('table %s cannot be altered so while its history is kept', online_table),
+			DETAIL = CASE WHEN bad.kept_type <> bad.type THEN format('Column "%s" would be of type %s, in the history it is of type %s.', bad.name, bad.type, bad.kept_type)
+						  ELSE format('The history cannot have column "%s".', bad.name) END,
+			HINT = 'End the history, alter both tables, and begin it again.';
+	END IF;
+
+	IF added = '{}' THEN
+		RETURN;
+	END IF;
+	EXECUTE format('ALTER TABLE %s %s', history, (
+		SELECT string_agg(concat_ws(' ', 'ADD COLUMN', quote_ident(c.name), c.type, 'COLLATE ' || c.coll), ', ' ORDER BY c.attnum)
+		FROM featurestore._history_columns(online_table) AS c WHERE c.name = ANY (added)));
+	IF view_name IS NOT NULL THEN
+		PERFORM featurestore._create_validity(view_name::text, history);
+	END IF;
+	EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s AS online WHERE num_nonnulls(%s) > 0)', online_table, featurestore._column_list(added, 'online')) INTO has_values;
+	IF has_values THEN
+		PERFORM featurestore._catch_up_history(online_table, history, clock_timestamp());
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._fit_history(regclass, regclass, boolean) IS 'internal: lets a history follow an altered table';
+
+/*
+ * Lets histories follow tables that are altered; with the rights of who alters
+ * them, since that may evaluate what their owner wrote.
+ */
+CREATE FUNCTION featurestore._follow_history() RETURNS event_trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	altered record;
+BEGIN
+	FOR altered IN
+		SELECT o.relation, o.history_table, c.objsubid, c.object_type = 'table column' AND c.objid = o.relation AS is_renamed, c.objid = o.history_table AS is_history FROM pg_event_trigger_ddl_commands() AS c
+		JOIN featurestore.online_table o ON c.objid IN (o.relation, o.history_table) WHERE o.history_table IS NOT NULL
+	LOOP
+		IF altered.is_renamed THEN
+			PERFORM featurestore._rename_history_column(altered.relation, altered.history_table, altered.objsubid);
+		END IF;
+		PERFORM featurestore._fit_history(altered.relation, altered.history_table, altered.is_history);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._follow_history() IS 'internal: lets histories follow altered tables';
+REVOKE ALL ON FUNCTION featurestore._follow_history() FROM PUBLIC;
+
+CREATE EVENT TRIGGER featurestore_follow_history ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+	EXECUTE FUNCTION featurestore._follow_history();
+COMMENT ON EVENT TRIGGER featurestore_follow_history IS 'lets histories follow altered tables';
+
+/*
+ * Drops a history and its view, after its table; if it cannot be had, or something
+ * depends on it, it stays and a WARNING says so.  Runs nothing of its owner's.
+ */
+CREATE FUNCTION featurestore._drop_history(history regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	view_name regclass := featurestore._validity_view(history);
+BEGIN
+	IF NOT featurestore._is_history(history) THEN
+		RETURN;
+	END IF;
+	IF NOT featurestore._try_lock_tree(history, 'ACCESS EXCLUSIVE') THEN
+		RAISE lock_not_available USING MESSAGE = format('table %s is in use', history);
+	END IF;
+	IF view_name IS NOT NULL THEN
+		EXECUTE format('DROP VIEW %s', view_name);
+	END IF;
+	EXECUTE format('DROP TABLE %s', history);
+EXCEPTION WHEN lock_not_available OR object_in_use OR dependent_objects_still_exist OR insufficient_privilege THEN
+	RAISE WARNING USING MESSAGE = format('history %s is not written any more, but could not be dropped', history),
+		DETAIL = initcap(left(sqlerrm, 1)) || substr(sqlerrm, 2) || '.',
+		HINT = format('Drop it: DROP TABLE %s.', history);
+END
+$$;
+COMMENT ON FUNCTION featurestore._drop_history(regclass) IS 'internal: drops a history if it can be had';
+
+/* Forgets histories that are among dropped, and drops those of tables that are.  Runs as the extension's owner. */
+CREATE FUNCTION featurestore._forget_histories(dropped oid[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	online featurestore.online_table;
+BEGIN
+	FOR online IN SELECT * FROM featurestore.online_table o WHERE ARRAY[o.relation, o.history_table]::oid[] && dropped AND o.history_table IS NOT NULL ORDER BY o.relation LOOP
+		UPDATE featurestore.online_table o SET history_table = NULL, history_from = NULL WHERE o.relation = online.relation;
+		IF online.history_table <> ALL (dropped) THEN
+			PERFORM featurestore._drop_history(online.history_table);
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._forget_histories(oid[]) IS 'internal: forgets histories of dropped relations';
