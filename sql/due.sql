@@ -64,8 +64,10 @@ COMMENT ON FUNCTION featurestore._due_publications() IS 'internal: publications 
 /*
  * Runs all publications of the caller that are due: those with a schedule when it
  * says so, and all others that go by changes.  One that fails is recorded, with a
- * WARNING, and tried again later; the others go on.  Outside of a transaction
- * block it commits after each.
+ * WARNING, and tried again later; the others go on.  Then it deletes versions from
+ * the histories of the caller's tables that are older than
+ * featurestore.history_retention.  Outside of a transaction block it commits after
+ * each step.
  */
 CREATE PROCEDURE featurestore.run_due()
 	AS 'MODULE_PATHNAME', 'run_due' LANGUAGE C;

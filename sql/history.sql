@@ -342,16 +342,13 @@ DECLARE
 	view_name regclass := featurestore._validity_view(history);
 BEGIN
 	SELECT * INTO col FROM featurestore._history_columns(online_table) AS c WHERE c.attnum = renamed;
-	IF col.name IN (SELECT h.name FROM featurestore._columns(history) AS h) THEN
-		RETURN;
-	END IF;
 	old_names := ARRAY(SELECT h.name FROM featurestore._columns(history) AS h
 					   WHERE h.type = col.type AND h.name NOT IN (SELECT c.name FROM featurestore._columns(online_table) AS c UNION ALL VALUES ('_valid_from'), ('_is_deleted')));
-	IF cardinality(old_names) <> 1 OR col.name IN ('_valid_from', '_valid_to', '_is_deleted') THEN
+	IF cardinality(old_names) <> 1 OR col.name = '_valid_to' OR col.name IN (SELECT h.name FROM featurestore._columns(history) AS h) THEN
 		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
 			MESSAGE = format('column "%s" of table %s cannot be renamed so while its history is kept', col.name, online_table),
 			DETAIL = CASE WHEN cardinality(old_names) = 1 THEN 'The history has a column of this name.'
-						  ELSE format('Its history has other columns that the table has not any more: %s.', array_to_string(old_names, ', ')) END,
+						  ELSE format('Its history has several columns that the table has not any more: %s.', array_to_string(old_names, ', ')) END,
 			HINT = 'End the history, rename the column in both, and begin it again.';
 	END IF;
 	EXECUTE format('ALTER TABLE %s RENAME COLUMN %I TO %I', history, old_names[1], col.name);
@@ -376,9 +373,12 @@ DECLARE
 	owner regrole := (SELECT relowner FROM pg_class WHERE oid = online_table);
 	view_name regclass;
 	bad record;
+	col text;
+	dropped CONSTANT text := 'column that the table has not any more';
 	added text[] := ARRAY(SELECT c.name FROM featurestore._history_columns(online_table) AS c
 						  WHERE c.name NOT IN (SELECT h.name FROM featurestore._columns(history) AS h) ORDER BY c.attnum);
-	has_values boolean;
+	returned text[];
+	is_changed boolean;
 BEGIN
 	IF NOT featurestore._is_history(history) OR (only_check AND added <> '{}')
 		OR NOT featurestore._history_key(history) <@ ARRAY(SELECT c.name FROM featurestore._columns(online_table) AS c) THEN
@@ -406,17 +406,30 @@ BEGIN
 			HINT = 'End the history, alter both tables, and begin it again.';
 	END IF;
 
-	IF added = '{}' THEN
-		RETURN;
+	/* of a column that was dropped the history still has the last values, which are not those of one that is added under its name */
+	returned := ARRAY(SELECT h.name FROM featurestore._columns(history) AS h
+					  WHERE h.name IN (SELECT c.name FROM featurestore._columns(online_table) AS c) AND col_description(history, h.attnum) = dropped);
+	FOREACH col IN ARRAY returned LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS NULL', history, col);
+	END LOOP;
+	FOR col IN SELECT h.name FROM featurestore._columns(history) AS h
+			   WHERE h.name NOT IN (SELECT c.name FROM featurestore._columns(online_table) AS c UNION ALL VALUES ('_valid_from'), ('_is_deleted'))
+				   AND col_description(history, h.attnum) IS DISTINCT FROM dropped LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', history, col, dropped);
+	END LOOP;
+	is_changed := returned <> '{}';
+	IF added <> '{}' THEN
+		EXECUTE format('ALTER TABLE %s %s', history, (
+			SELECT string_agg(concat_ws(' ', 'ADD COLUMN', quote_ident(c.name), c.type, 'COLLATE ' || c.coll), ', ' ORDER BY c.attnum)
+			FROM featurestore._history_columns(online_table) AS c WHERE c.name = ANY (added)));
+		IF view_name IS NOT NULL THEN
+			PERFORM featurestore._create_validity(view_name::text, history);
+		END IF;
+		IF NOT is_changed THEN
+			EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s AS online WHERE num_nonnulls(%s) > 0)', online_table, featurestore._column_list(added, 'online')) INTO is_changed;
+		END IF;
 	END IF;
-	EXECUTE format('ALTER TABLE %s %s', history, (
-		SELECT string_agg(concat_ws(' ', 'ADD COLUMN', quote_ident(c.name), c.type, 'COLLATE ' || c.coll), ', ' ORDER BY c.attnum)
-		FROM featurestore._history_columns(online_table) AS c WHERE c.name = ANY (added)));
-	IF view_name IS NOT NULL THEN
-		PERFORM featurestore._create_validity(view_name::text, history);
-	END IF;
-	EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s AS online WHERE num_nonnulls(%s) > 0)', online_table, featurestore._column_list(added, 'online')) INTO has_values;
-	IF has_values THEN
+	IF is_changed THEN
 		PERFORM featurestore._catch_up_history(online_table, history, clock_timestamp());
 	END IF;
 END
@@ -495,3 +508,60 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION featurestore._forget_histories(oid[]) IS 'internal: forgets histories of dropped relations';
+
+/* How long versions are kept that are not valid any more; NULL: forever. */
+CREATE FUNCTION featurestore._history_retention() RETURNS interval
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$ SELECT nullif(current_setting('featurestore.history_retention', true)::interval, interval '0') $$;
+COMMENT ON FUNCTION featurestore._history_retention() IS 'internal: how long versions are kept';
+
+/*
+ * Online tables of the current user with a history that has older versions than
+ * are kept.  It is worth the look at all versions when these are somewhat more.
+ */
+CREATE FUNCTION featurestore._due_histories() RETURNS SETOF regclass
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN QUERY
+	SELECT o.relation FROM featurestore.online_table o JOIN pg_class c ON c.oid = o.relation, featurestore._history_retention() AS retention
+	WHERE o.history_table IS NOT NULL AND pg_has_role(c.relowner, 'USAGE')
+		AND o.history_from < clock_timestamp() - retention - greatest(retention / 20, interval '1 min')
+	ORDER BY o.relation;
+END
+$$;
+COMMENT ON FUNCTION featurestore._due_histories() IS 'internal: tables with versions that are not kept any longer';
+
+/*
+ * One step of pruning a history, by its owner: deletes those among the versions
+ * in some blocks from first_block on that ended before the time from which the
+ * history is to be complete.  The version of then stays, unless there was no row,
+ * and nothing is left that would have to be told from that.  The first step moves
+ * that time on.  Gives the block to go on with, NULL when all is done.
+ */
+CREATE FUNCTION featurestore._prune_history(online_table regclass, first_block bigint) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off
+	AS $$
+DECLARE
+	blocks CONSTANT bigint := 4096;
+	online featurestore.online_table := (SELECT o FROM featurestore.online_table o WHERE o.relation = online_table);
+	history regclass := online.history_table;
+	horizon timestamptz := online.history_from;
+	key text[] := featurestore._history_key(history);
+BEGIN
+	IF history IS NULL OR NOT featurestore._is_history(history) THEN
+		RETURN NULL;
+	END IF;
+	IF first_block = 0 THEN
+		horizon := greatest(horizon, clock_timestamp() - featurestore._history_retention());
+		PERFORM featurestore._store_history(online_table, history, horizon) WHERE horizon > online.history_from;
+	END IF;
+	EXECUTE format($prune$DELETE FROM ONLY %1$s AS version WHERE version.ctid >= '(%2$s,0)' AND version.ctid < '(%3$s,0)' AND version._valid_from <= $1 AND (
+			EXISTS (SELECT FROM ONLY %1$s AS later WHERE %4$s AND later._valid_from > version._valid_from AND later._valid_from <= $1)
+			OR (version._is_deleted AND NOT EXISTS (SELECT FROM ONLY %1$s AS earlier WHERE %5$s AND earlier._valid_from < version._valid_from)))$prune$,
+		history, first_block, first_block + blocks, featurestore._key_condition(online_table, key, 'later', 'version'),
+		featurestore._key_condition(online_table, key, 'earlier', 'version')) USING horizon;
+	RETURN CASE WHEN (first_block + blocks) * current_setting('block_size')::bigint < pg_relation_size(history) THEN first_block + blocks END;
+END
+$$;
+COMMENT ON FUNCTION featurestore._prune_history(regclass, bigint) IS 'internal: one step of pruning a history';

@@ -58,6 +58,11 @@ define_publish_settings(void)
 							"The last ten thousand of each table are remembered in any case.",
 							&batch_retention, 24 * 60, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("featurestore.history_retention",
+							"Time for which versions are kept that are not valid any more.",
+							"run_due and workers delete older ones; 0 keeps all.",
+							&history_retention, 0, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
 	DefineCustomBoolVariable("featurestore.autostart_worker",
 							 "Lets transactions start a worker when there is none.",
 							 "They do if publications are to run by themselves.",

@@ -40,6 +40,7 @@ PG_FUNCTION_INFO_V1(run_due);
 PG_FUNCTION_INFO_V1(merge_together);
 
 int			fill_chunk = 100000;
+int			history_retention = 0;
 
 /*
  * Bytes of a partition of staged changes that are worth to be truncated.  Each run
@@ -55,6 +56,8 @@ typedef struct Request
 	const char *what;			/* see _run */
 	Datum		keys;			/* jsonb */
 	bool		has_keys;
+	bool		is_pruning;		/* of its history, instead */
+	int64		block;			/* that it has come to */
 } Request;
 
 static void
@@ -203,12 +206,30 @@ run_only(Request *request)
 	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
+/* One step of pruning a history. */
+static bool
+prune_only(Request *request)
+{
+	Oid			types[] = {REGCLASSOID, INT8OID};
+	Datum		values[] = {ObjectIdGetDatum(request->relation), Int64GetDatum(request->block)};
+	Oid			owner = lock_owned_relation(request->relation, AccessShareLock);
+	bool		is_done;
+
+	execute_as(owner, "SELECT featurestore._prune_history($1, $2)", 2, types, values, NULL);
+	request->block = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+												 &is_done));
+	return is_done;
+}
+
 /* One step of what is asked. */
 static bool
 run_step(Request *request)
 {
-	bool		is_done = run_only(request);
+	bool		is_done;
 
+	if (request->is_pruning)
+		return prune_only(request);
+	is_done = run_only(request);
 	rotate_stagings(request->relation, ROTATED_SIZE);
 	return is_done;
 }
@@ -282,7 +303,7 @@ run_recorded_step(Request *request, MemoryContext context, bool *is_done)
 	}
 	PG_END_TRY();
 
-	if (error && can_note(request))
+	if (error && !request->is_pruning && can_note(request))
 		note_failure(request, started, error);
 	return error;
 }
@@ -323,6 +344,19 @@ sync_step(Oid relation, bool rotate)
 	if (rotate)
 		rotate_stagings(relation, OFTEN_ROTATED_SIZE);
 	SPI_finish();
+	return is_done;
+}
+
+bool
+prune_step(Oid relation, int64 *block)
+{
+	Request		request = {.relation = relation, .is_pruning = true, .block = *block};
+	bool		is_done;
+
+	connect(false);
+	is_done = prune_only(&request);
+	SPI_finish();
+	*block = request.block;
 	return is_done;
 }
 
@@ -408,14 +442,13 @@ rebuild_table(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The publications that are due, in the current memory context. */
+/* The tables that a query gives, in a memory context. */
 static List *
-due_publications(void)
+find_tables(const char *query, MemoryContext context)
 {
-	MemoryContext context = CurrentMemoryContext;
-	List	   *due = NIL;
+	List	   *tables = NIL;
 
-	if (SPI_execute("SELECT * FROM featurestore._due_publications()", false, 0) != SPI_OK_SELECT)
+	if (SPI_execute(query, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not find what is due");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -423,10 +456,45 @@ due_publications(void)
 		Datum		relation = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
 		MemoryContext oldcontext = MemoryContextSwitchTo(context);
 
-		due = lappend_oid(due, DatumGetObjectId(relation));
+		tables = lappend_oid(tables, DatumGetObjectId(relation));
 		MemoryContextSwitchTo(oldcontext);
 	}
+	return tables;
+}
+
+List *
+due_histories(MemoryContext context)
+{
+	List	   *due;
+
+	connect(false);
+	due = find_tables("SELECT * FROM featurestore._due_histories()", context);
+	SPI_finish();
 	return due;
+}
+
+/* Does what is asked of a table that is due; an error is a WARNING. */
+static void
+run_due_request(Request *request, const char *failure, bool nonatomic, MemoryContext context)
+{
+	bool		is_done = false;
+	ErrorData  *error = NULL;
+
+	if (nonatomic)
+		error = run_in_steps(request, context);
+	while (!nonatomic && !error && !is_done)
+		error = run_recorded_step(request, context, &is_done);
+	if (!error)
+		return;
+	/* whoever cancels does not mean the one that happens to run only */
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg(failure,
+					DatumGetCString(DirectFunctionCall1(regclassout,
+														ObjectIdGetDatum(request->relation))),
+					error->message)));
 }
 
 /* run_due() */
@@ -435,33 +503,21 @@ run_due(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
 	bool		nonatomic = can_commit(fcinfo);
-	List	   *due;
 	ListCell   *lc;
 
 	connect(nonatomic);
 	MemoryContextSwitchTo(context);
-	due = due_publications();
-	foreach(lc, due)
+	foreach(lc, find_tables("SELECT * FROM featurestore._due_publications()", context))
 	{
 		Request		request = {.relation = lfirst_oid(lc), .what = "SYNC"};
-		bool		is_done = false;
-		ErrorData  *error = NULL;
 
-		if (nonatomic)
-			error = run_in_steps(&request, context);
-		while (!nonatomic && !error && !is_done)
-			error = run_recorded_step(&request, context, &is_done);
-		if (!error)
-			continue;
-		/* whoever cancels does not mean the one that happens to run only */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		ereport(WARNING,
-				(errcode(error->sqlerrcode),
-				 errmsg("publication of %s failed: %s",
-						DatumGetCString(DirectFunctionCall1(regclassout,
-															ObjectIdGetDatum(request.relation))),
-						error->message)));
+		run_due_request(&request, "publication of %s failed: %s", nonatomic, context);
+	}
+	foreach(lc, find_tables("SELECT * FROM featurestore._due_histories()", context))
+	{
+		Request		request = {.relation = lfirst_oid(lc), .is_pruning = true};
+
+		run_due_request(&request, "history of %s could not be pruned: %s", nonatomic, context);
 	}
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -6,11 +6,16 @@
 #define FEATURESTORE_SYNC_H
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "utils/elog.h"
+#include "utils/palloc.h"
 #include "utils/snapshot.h"
 
 /* Setting: rows of a source that one step of a first fill goes through. */
 extern int	fill_chunk;
+
+/* Setting: minutes for which versions are kept that are not valid any more; 0: forever. */
+extern int	history_retention;
 
 /*
  * Takes the turn of a run, and a lock of the table, without waiting; false if
@@ -23,6 +28,12 @@ extern bool try_lock_for_run(Oid relation);
  * be given back in staging tables is not worth it at each of many small steps.
  */
 extern bool sync_step(Oid relation, bool rotate);
+
+/* The online tables whose histories are to be pruned, in a memory context. */
+extern List *due_histories(MemoryContext context);
+
+/* Runs one step of that, from a block on, which moves on; gives whether all is done. */
+extern bool prune_step(Oid relation, int64 *block);
 
 /* The snapshot of a run; sees_latest: of all that is committed, whatever the isolation level. */
 extern Snapshot run_snapshot(bool sees_latest);

@@ -192,7 +192,7 @@ write_spec(Oid spec, const ServedVectors *vectors, int64 n)
 
 	PG_TRY();
 	{
-		start_transaction();
+		start_worker_transaction();
 		written = write_vectors(spec, vectors);
 		CommitTransactionCommand();
 	}
@@ -267,7 +267,7 @@ drain_serve_log(bool keeps_log)
 	}
 	if (is_time(&forgot_at, FORGET_INTERVAL))
 	{
-		start_transaction();
+		start_worker_transaction();
 		serve_log_forget_dropped();
 		finish_transaction();
 	}

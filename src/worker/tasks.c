@@ -135,7 +135,7 @@ look_at_tasks(void)
 
 /* Starts a transaction that keeps the extension; leaves for good without one, or without our slot. */
 void
-start_transaction(void)
+start_worker_transaction(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -235,7 +235,7 @@ read_tasks(void)
 {
 	MemoryContext context;
 
-	start_transaction();
+	start_worker_transaction();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	watch_catalogs();
 	/* what changes from here on makes it stale again */
@@ -268,7 +268,7 @@ note_failure(Task *task, TimestampTz started, ErrorData *error)
 {
 	char	   *name;
 
-	start_transaction();
+	start_worker_transaction();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	name = get_rel_name(task->relation);
 	if (name)
@@ -363,7 +363,7 @@ run_task(Task *task, bool is_due)
 	set_lock_timeout(task->lock_wait);
 	PG_TRY();
 	{
-		start_transaction();
+		start_worker_transaction();
 		outcome = run_step(task, is_due);
 		CommitTransactionCommand();
 	}
@@ -439,7 +439,7 @@ ask_for_help(void)
 	TimestampTz now = GetCurrentTimestamp();
 	Oid			catalog;
 
-	start_transaction();
+	start_worker_transaction();
 	catalog = worker_catalog();
 	for (int slot = 1; slot < workers_per_database; slot++)
 	{
@@ -485,6 +485,7 @@ work_on_tasks(int slot)
 {
 	int			served = 0;
 	int			n;
+	TimestampTz next;
 
 	turn_context = CurrentMemoryContext;
 	if (are_stale || TimestampDifferenceExceeds(read_at, GetCurrentTimestamp(), poll_interval))
@@ -505,5 +506,8 @@ work_on_tasks(int slot)
 	}
 	if (served > 0)
 		poll_interval = FIRST_POLL;
-	return slot == 0 ? Min(next_time(), drain_serve_log(keeps_log)) : next_time();
+	next = next_time();
+	if (slot == 0)
+		next = Min(next, Min(drain_serve_log(keeps_log), prune_histories()));
+	return next;
 }

@@ -55,9 +55,11 @@ extern void tasks_are_stale(void);
 extern bool have_tasks_changed(void);
 extern void look_at_tasks(void);
 extern TimestampTz work_on_tasks(int slot);
-
-extern void start_transaction(void);
+extern void start_worker_transaction(void);
 extern void finish_transaction(void);
+
+/* histories.c */
+extern TimestampTz prune_histories(void);
 
 /* drain.c */
 extern TimestampTz drain_serve_log(bool keeps_log);

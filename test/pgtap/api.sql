@@ -248,7 +248,7 @@ SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND NOT 
 LOAD 'featurestore';
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.'$$,
 			  ARRAY['featurestore.autostart_worker', 'featurestore.batch_retention', 'featurestore.enable_direct_lookup', 'featurestore.fill_chunk', 'featurestore.guard_merge_rules',
-					'featurestore.row_cache_size', 'featurestore.track_lookups', 'featurestore.training_plan', 'featurestore.workers'], 'settings are these');
+					'featurestore.history_retention', 'featurestore.row_cache_size', 'featurestore.track_lookups', 'featurestore.training_plan', 'featurestore.workers'], 'settings are these');
 SELECT is_empty($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.' AND (short_desc = '' OR extra_desc IS NULL OR
 				  context <> CASE WHEN name ~ 'track_lookups' THEN 'superuser' WHEN name ~ 'worker|batch' THEN 'sighup' ELSE 'user' END)$$,
 				'each explains itself, and those that are not about all sessions are anybody''s to set');
