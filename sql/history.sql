@@ -84,32 +84,56 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._validity_view(regclass) IS 'internal: the view that says until when versions were valid';
 
-/* Creates that view, or gives it the columns that the history has got. */
-CREATE FUNCTION featurestore._create_validity(name text, history regclass) RETURNS void
+/* Creates that view, or gives it (is_there) the columns that the history has got. */
+CREATE FUNCTION featurestore._create_validity(name text, history regclass, is_there boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	columns text := (SELECT string_agg(quote_ident(c.name), ', ' ORDER BY c.attnum) FROM featurestore._columns(history) AS c WHERE c.name NOT IN ('_valid_from', '_is_deleted'));
 BEGIN
-	EXECUTE format('CREATE OR REPLACE VIEW %1$s AS SELECT _valid_from, _valid_to, %2$s FROM (SELECT _valid_from,'
+	EXECUTE format('CREATE %5$s VIEW %1$s AS SELECT _valid_from, _valid_to, %2$s FROM (SELECT _valid_from,'
 				   ' lead(_valid_from, 1, timestamptz ''infinity'') OVER (PARTITION BY %3$s ORDER BY _valid_from) AS _valid_to, _is_deleted, %2$s FROM %4$s) AS version WHERE NOT _is_deleted',
-				   name, columns, featurestore._column_list(featurestore._history_key(history)), featurestore._relation_name(history));
+				   name, columns, featurestore._column_list(featurestore._history_key(history)), featurestore._relation_name(history),
+				   CASE WHEN is_there THEN 'OR REPLACE' ELSE '' END);
 	EXECUTE format('COMMENT ON VIEW %s IS %L', name, format('validity of versions in %s', history));
 END
 $$;
-COMMENT ON FUNCTION featurestore._create_validity(text, regclass) IS 'internal: creates the view that says until when versions were valid';
+COMMENT ON FUNCTION featurestore._create_validity(text, regclass, boolean) IS 'internal: creates the view that says until when versions were valid';
+
+/* What a history may not have, since its versions are written without it, or by others than its owner; as part of a sentence, NULL for none. */
+CREATE FUNCTION featurestore._history_obstacle(history regclass) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN CASE
+		WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = history) THEN 'triggers or foreign keys'
+		WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = history) THEN 'rules'
+		WHEN EXISTS (SELECT FROM pg_constraint WHERE conrelid = history AND contype = 'c') THEN 'check constraints'
+		WHEN EXISTS (SELECT FROM pg_attrdef WHERE adrelid = history) THEN 'columns with defaults, or that are generated'
+		WHEN EXISTS (SELECT FROM pg_index WHERE indrelid = history AND (indexprs IS NOT NULL OR indpred IS NOT NULL)) THEN 'indexes with expressions or predicates'
+		WHEN EXISTS (SELECT FROM pg_class WHERE oid = history AND relrowsecurity) THEN 'row-level security' END;
+END
+$$;
+COMMENT ON FUNCTION featurestore._history_obstacle(regclass) IS 'internal: what a history may not have';
 
 /*
  * Writes a version at the time "at" for each row that is in another state than
  * the history has it, and for each that is gone: all rows, when it begins.
+ * Raises 55000 if that would run what the owner of the history wrote.
  */
 CREATE FUNCTION featurestore._catch_up_history(online_table regclass, history regclass, at timestamptz) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off
 	AS $$
 DECLARE
 	key text[] := featurestore._history_key(history);
+	obstacle text := featurestore._history_obstacle(history);
 	parts record;
 BEGIN
+	IF obstacle IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = format('history of table %s cannot be written', online_table),
+			DETAIL = format('Table %s has %s.', history, obstacle);
+	END IF;
 	SELECT featurestore._column_list(array_agg(c.name)) AS columns, string_agg(format('online.%I::%s', c.name, c.type), ', ') AS stored,
 		featurestore._column_list(array_agg(c.name), 'newest') AS known,
 		string_agg(CASE WHEN c.name = ANY (key) THEN format('newest.%I', c.name) ELSE format('NULL::%s', c.type) END, ', ') AS gone
@@ -186,10 +210,7 @@ BEGIN
 		WHEN EXISTS (SELECT FROM featurestore.online_table o WHERE o.history_table = history) THEN 'It is the history of another table.'
 		WHEN bad IS NOT NULL THEN format('It has no column "%s" of the type that the table has.', bad)
 		WHEN NOT featurestore._history_key(history) = (SELECT k.columns FROM featurestore._unique_keys(online_table) AS k LIMIT 1) THEN 'It has another key.'
-		WHEN class.relhasrules OR class.relhastriggers OR class.relrowsecurity OR EXISTS (SELECT FROM pg_constraint WHERE conrelid = history AND contype = 'c')
-			OR EXISTS (SELECT FROM pg_index WHERE indrelid = history AND (indexprs IS NOT NULL OR indpred IS NOT NULL))
-			OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = history AND attgenerated <> '')
-		THEN 'It has triggers, rules, policies, constraints, generated columns or indexes with expressions.' END;
+		WHEN featurestore._history_obstacle(history) IS NOT NULL THEN format('It has %s.', featurestore._history_obstacle(history)) END;
 	IF reason IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
 			MESSAGE = format('relation %s already exists', history),
@@ -273,7 +294,7 @@ BEGIN
 	END IF;
 	EXECUTE format('ALTER TABLE %s OWNER TO %s', history, class.relowner::regrole);
 	IF featurestore._validity_view(history) IS NULL THEN
-		PERFORM featurestore._create_validity(view_name, history);
+		PERFORM featurestore._create_validity(view_name, history, false);
 		EXECUTE format('ALTER VIEW %s OWNER TO %s', view_name, class.relowner::regrole);
 	END IF;
 
@@ -423,7 +444,7 @@ BEGIN
 			SELECT string_agg(concat_ws(' ', 'ADD COLUMN', quote_ident(c.name), c.type, 'COLLATE ' || c.coll), ', ' ORDER BY c.attnum)
 			FROM featurestore._history_columns(online_table) AS c WHERE c.name = ANY (added)));
 		IF view_name IS NOT NULL THEN
-			PERFORM featurestore._create_validity(view_name::text, history);
+			PERFORM featurestore._create_validity(view_name::text, history, true);
 		END IF;
 		IF NOT is_changed THEN
 			EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s AS online WHERE num_nonnulls(%s) > 0)', online_table, featurestore._column_list(added, 'online')) INTO is_changed;

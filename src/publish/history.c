@@ -101,9 +101,9 @@ same_rows(const HistoryTable *table, TupleTableSlot *a, TupleTableSlot *b, bool 
 	return true;
 }
 
-/* Has a version the same bytes as a row of the online table? */
+/* Has a version the same bytes as a row of the online table?  With fetch false, what is out of line is taken for different. */
 static bool
-is_version_of(const HistoryTable *table, TupleTableSlot *version, TupleTableSlot *row)
+is_version_of(const HistoryTable *table, TupleTableSlot *version, TupleTableSlot *row, bool fetch)
 {
 	slot_getallattrs(version);
 	for (int i = 0; i < table->ncolumns; i++)
@@ -111,8 +111,12 @@ is_version_of(const HistoryTable *table, TupleTableSlot *version, TupleTableSlot
 		const HistoryColumn *column = &table->columns[i];
 		int			source = column->source - 1;
 
-		if (source >= 0 &&
-			!same_value(column, version->tts_values[i], version->tts_isnull[i],
+		if (source < 0)
+			continue;
+		if (!fetch && column->typlen == -1 && !version->tts_isnull[i] &&
+			VARATT_IS_EXTERNAL(DatumGetPointer(version->tts_values[i])))
+			return false;
+		if (!same_value(column, version->tts_values[i], version->tts_isnull[i],
 						row->tts_values[source], row->tts_isnull[source]))
 			return false;
 	}
@@ -121,7 +125,8 @@ is_version_of(const HistoryTable *table, TupleTableSlot *version, TupleTableSlot
 
 /*
  * When a version of a row begins that follows the newest there is; false if that
- * says the same already.  is_changed: it does not, unless the row was deleted.
+ * says the same already.  is_changed: it hardly does, so that it is not worth to
+ * fetch what is out of line.
  */
 static bool
 next_time(const HistoryTable *table, Relation history, TupleTableSlot *row, bool is_deleted,
@@ -142,7 +147,7 @@ next_time(const HistoryTable *table, Relation history, TupleTableSlot *row, bool
 		if (is_deleted)
 			is_next = !was_deleted;
 		else
-			is_next = was_deleted || is_changed || !is_version_of(table, newest, row);
+			is_next = was_deleted || !is_version_of(table, newest, row, !is_changed);
 	}
 	else if (is_deleted)
 		is_next = false;
