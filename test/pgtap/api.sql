@@ -24,7 +24,7 @@ CREATE TEMP TABLE expected (name text PRIMARY KEY, is_strict boolean, volatility
 							settings text, arguments text, result text);
 INSERT INTO expected VALUES
 ('publish_table', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
- 'source_table regclass, online_table text, publish_mode text DEFAULT ''TRIGGERED''::text, primary_key text[] DEFAULT NULL::text[], timeseries_column text DEFAULT NULL::text, features text[] DEFAULT NULL::text[], filter text DEFAULT NULL::text, schedule text DEFAULT NULL::text, time_zone text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, source_retention interval DEFAULT NULL::interval, wait boolean DEFAULT true', 'regclass'),
+ 'source_table regclass, online_table text, publish_mode text DEFAULT ''TRIGGERED''::text, primary_key text[] DEFAULT NULL::text[], timeseries_column text DEFAULT NULL::text, features text[] DEFAULT NULL::text[], filter text DEFAULT NULL::text, schedule text DEFAULT NULL::text, time_zone text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, source_retention interval DEFAULT NULL::interval, history boolean DEFAULT false, wait boolean DEFAULT true', 'regclass'),
 ('unpublish_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
  'online_table regclass', 'void'),
 ('pause_publication', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
@@ -32,7 +32,7 @@ INSERT INTO expected VALUES
 ('resume_publication', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
  'online_table regclass', 'void'),
 ('alter_publication', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
- 'online_table regclass, publish_mode text DEFAULT NULL::text, filter text DEFAULT NULL::text, schedule text DEFAULT NULL::text, time_zone text DEFAULT NULL::text, source_retention interval DEFAULT NULL::interval', 'void'),
+ 'online_table regclass, publish_mode text DEFAULT NULL::text, filter text DEFAULT NULL::text, schedule text DEFAULT NULL::text, time_zone text DEFAULT NULL::text, source_retention interval DEFAULT NULL::interval, history boolean DEFAULT NULL::boolean', 'void'),
 ('sync', false, 'VOLATILE', 'UNSAFE', 'c', NULL,
  'IN online_table regclass', NULL),
 ('rebuild', false, 'VOLATILE', 'UNSAFE', 'c', NULL,
@@ -56,7 +56,7 @@ INSERT INTO expected VALUES
 ('explain_feature', false, 'STABLE', 'UNSAFE', 'sql', NULL,
  'name text, key jsonb, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone', 'TABLE(item text, value text)'),
 ('create_online_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
- 'online_table regclass, merge jsonb DEFAULT ''{}''::jsonb, outputs jsonb DEFAULT ''{}''::jsonb, timeseries_column text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, allow_duplicates boolean DEFAULT false', 'regclass'),
+ 'online_table regclass, merge jsonb DEFAULT ''{}''::jsonb, outputs jsonb DEFAULT ''{}''::jsonb, timeseries_column text DEFAULT NULL::text, ttl interval DEFAULT NULL::interval, allow_duplicates boolean DEFAULT false, history boolean DEFAULT false', 'regclass'),
 ('write_features', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp; standard_conforming_strings=on',
  'online_table regclass, rows jsonb, batch_id text DEFAULT NULL::text', 'featurestore.write_result'),
 ('drop_online_table', false, 'VOLATILE', 'UNSAFE', 'plpgsql', 'search_path=pg_catalog, pg_temp',
@@ -200,7 +200,7 @@ SELECT columns_are('featurestore', 'rejected_changes', ARRAY['id', 'online_table
 SELECT columns_are('featurestore', 'feature_tables', ARRAY['table_name', 'source_table', 'has_windows', 'timeseries_column', 'ttl', 'owner', 'columns']);
 SELECT col_is_pk('featurestore', t, 'relation'::name, t || ' has a row a relation') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'serve_log', 'spec', 'staging', 'training_set', 'window_table']::name[]) AS t;
 SELECT col_type_is('featurestore', t, 'relation', 'regclass', t || ' knows relations by regclass') FROM unnest(ARRAY['feature', 'fill_position', 'online_table', 'publication', 'publication_position', 'serve_log', 'spec', 'staging', 'training_set', 'window_table']::name[]) AS t;
-SELECT set_eq($$SELECT evtname FROM pg_event_trigger WHERE evtname ~ 'featurestore'$$, ARRAY['featurestore_follow_altered', 'featurestore_forget_dropped']);
+SELECT set_eq($$SELECT evtname FROM pg_event_trigger WHERE evtname ~ 'featurestore'$$, ARRAY['featurestore_follow_altered', 'featurestore_follow_history', 'featurestore_forget_dropped']);
 SELECT results_eq($$SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'featurestore' ORDER BY 1$$,
 				  ARRAY['featurestore.change_number', 'featurestore.feature', 'featurestore.online_table', 'featurestore.publication',
 						'featurestore.rejected_change', 'featurestore.rejected_change_id_seq', 'featurestore.serve_log', 'featurestore.spec', 'featurestore.staging', 'featurestore.training_set', 'featurestore.window_table', 'featurestore.write_batch'], 'dumps have definitions and what was written, not positions');
@@ -242,7 +242,7 @@ SELECT is_empty($$SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attr
 SELECT is_empty($$SELECT a.attname FROM pg_attribute a WHERE a.attrelid = 'featurestore.fill_position'::regclass AND a.attnum > 0
 				  AND has_column_privilege('regress_api_nobody', a.attrelid, a.attnum, 'SELECT') <> (a.attname <> 'fill_key')$$, 'but the key that a fill has come to is private');
 SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND NOT has_function_privilege('regress_api_nobody', oid, 'EXECUTE')$$,
-			  ARRAY['_follow_altered', '_forget_dropped', 'lookup_stats_reset'], 'everybody may call all functions but those of event triggers and the reset of counts');
+			  ARRAY['_follow_altered', '_follow_history', '_forget_dropped', 'lookup_stats_reset'], 'everybody may call all functions but those of event triggers and the reset of counts');
 
 -- Settings
 LOAD 'featurestore';
