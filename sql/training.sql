@@ -150,7 +150,7 @@ DECLARE
 	result featurestore.spec := (SELECT s FROM featurestore.spec AS s WHERE s.relation = resolved);
 BEGIN
 	IF num_nonnulls(name, items) <> 1 THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('%s spec and items are given', CASE WHEN name IS NULL THEN 'neither' ELSE 'both' END),
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = CASE WHEN name IS NULL THEN 'neither spec nor items is given' ELSE 'both spec and items are given' END,
 			HINT = 'Give the name of a feature spec, or items as for create_feature_spec.';
 	ELSIF name IS NOT NULL AND result.relation IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('feature spec "%s" does not exist', name),
