@@ -224,6 +224,7 @@ add_commit_times(AnswerSource *source)
 				 errmsg("%s: it is not known when rows of %s were committed", source->label,
 						source->relation),
 				 errdetail("The setting track_commit_timestamp is off."),
+				 source->kind == SOURCE_EVENTS ? errhint("Turn it on, or leave known_at out.") :
 				 errhint("Turn it on, or keep the history of the online table with history => true.")));
 	source->arrived = "coalesce(pg_catalog.pg_xact_commit_timestamp(source.xmin), '-infinity')";
 }
