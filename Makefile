@@ -2,7 +2,7 @@ EXTENSION = featurestore
 EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" featurestore.control)
 
 # The install script is its parts in this order: later ones use what earlier ones define
-SQL_PARTS = catalog time_windows windows items online rules stream write capture staging rotation history schedule publish merge apply features materialize fill apply_windows synchronous run external due worker alter preview resolve spec lookup training_sources training freshness views lineage stats serve_log
+SQL_PARTS = catalog time_windows windows items online rules stream write capture staging rotation history schedule publish merge apply features materialize fill apply_windows synchronous run external due worker alter preview resolve spec lookup training_sources training freshness views lineage stats serve_log parity
 
 MODULE_big = featurestore
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
