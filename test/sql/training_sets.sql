@@ -223,8 +223,8 @@ SELECT training_set_hash('indexed') = training_set_hash('train') AS same;
 -- What it was made of is pinned
 --
 SELECT training_set, owner = current_user AS is_mine, spec, spec_version, features, labels, timestamp_column, label, known_at, allow_current, exclude_columns, frozen_spec, row_count
-FROM training_sets WHERE training_set IN ('train'::regclass, 'tried'::regclass) ORDER BY 1::text;
-SELECT spec FROM feature_specs ORDER BY 1::text;
+FROM training_sets WHERE training_set IN ('train'::regclass, 'tried'::regclass) ORDER BY training_set::text;
+SELECT spec FROM feature_specs ORDER BY spec::text;
 SELECT count(*) FROM train AS made JOIN score_batch(NULL::train, 'label', 't') AS scored USING (label_row) WHERE made::text <> scored::text;
 -- as later versions do not
 SELECT register_feature('spent_7d', 'purchase', '{customer}', 'at', 'sum', 'amount * 2', 'rolling 7d hop 0', replace => true);
