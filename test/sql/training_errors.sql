@@ -183,7 +183,7 @@ SELECT output FROM create_training_set('theirs', 'label', 'spec', 't');
 SELECT output FROM create_training_set('theirs_of_items', 'label', timestamp_column => 't', items => ARRAY[feature('{events_3d}')]);
 RESET ROLE;
 SELECT label_row, item, events_3d FROM theirs_of_items;
-SELECT training_set, owner = current_user AS is_mine FROM training_sets WHERE training_set IN ('made'::regclass, 'theirs'::regclass) ORDER BY training_set::text;
+SELECT training_set, owner = current_user AS is_mine FROM training_sets WHERE training_set IN ('made'::regclass, 'theirs'::regclass) ORDER BY training_set::text COLLATE "C";
 SELECT pg_temp.try($$SELECT drop_training_set('made')$$);
 SELECT pg_temp.try($$SELECT score_batch(NULL::made, 'label', 't')$$);
 SELECT pg_temp.try($$SELECT training_set_hash('made')$$);

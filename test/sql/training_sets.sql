@@ -223,8 +223,8 @@ SELECT training_set_hash('indexed') = training_set_hash('train') AS same;
 -- What it was made of is pinned
 --
 SELECT training_set, owner = current_user AS is_mine, spec, spec_version, features, labels, timestamp_column, label, known_at, allow_current, exclude_columns, frozen_spec, row_count
-FROM training_sets WHERE training_set IN ('train'::regclass, 'tried'::regclass) ORDER BY training_set::text;
-SELECT spec FROM feature_specs ORDER BY spec::text;
+FROM training_sets WHERE training_set IN ('train'::regclass, 'tried'::regclass) ORDER BY training_set::text COLLATE "C";
+SELECT spec FROM feature_specs ORDER BY spec::text COLLATE "C";
 SELECT count(*) FROM train AS made JOIN score_batch(NULL::train, 'label', 't') AS scored USING (label_row) WHERE made::text <> scored::text;
 -- as later versions do not
 SELECT register_feature('spent_7d', 'purchase', '{customer}', 'at', 'sum', 'amount * 2', 'rolling 7d hop 0', replace => true);
@@ -282,6 +282,6 @@ ALTER VIEW tried_spec RENAME TO what_was_tried;
 SELECT count(*) FROM score_batch(NULL::tested, 'SELECT *, customer::int AS id FROM label', 't');
 SELECT drop_training_set('tested');
 SELECT kind, name FROM objects WHERE kind IN ('spec', 'lost') OR name ~ '_spec$';
-SELECT relation FROM featurestore.training_set ORDER BY relation::text;
+SELECT relation FROM featurestore.training_set ORDER BY relation::text COLLATE "C";
 DROP SCHEMA training_sets CASCADE;
 SELECT count(*) FROM featurestore.training_set;
