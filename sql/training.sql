@@ -544,7 +544,8 @@ CREATE FUNCTION featurestore._drop_training_set(training_set featurestore.traini
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
-	IF training_set.frozen_spec IS NOT NULL THEN
+	/* a table that was given to another has left it with its maker; then it goes with the table */
+	IF (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = training_set.frozen_spec) THEN
 		EXECUTE format('DROP VIEW %s', featurestore._relation_name(training_set.frozen_spec));
 	END IF;
 	EXECUTE format('DROP TABLE %s', featurestore._relation_name(training_set.relation));

@@ -89,6 +89,9 @@ extern bool training_next(TrainingRun *run);
 
 extern void training_close(TrainingRun *run);
 
+/* The time of a label for which a history of an item's table is asked. */
+extern TimestampTz history_time(SpecItem *item, const LabelTimes *times, bool has_known_at);
+
 struct TrainingRun
 {
 	LookupRun  *lookup;

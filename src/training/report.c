@@ -174,17 +174,18 @@ is_covered(TrainingReport *report, int column)
 {
 	Spec	   *spec = report->run->lookup->spec;
 	LabelTimes *times = &report->run->times;
-	TimestampTz at = report->run->labels->known_attno ? Min(times->at, times->known_at) : times->at;
 	TimestampTz from = report->covered_from[column];
+	AnswerPlan *plan;
 	const TimeWindow *window;
 
 	if (from == DT_NOBEGIN)
 		return true;
-	window = plan_of(report->run, spec->columns[column].item)->point_in_time == POINT_EXACT ?
-		window_of(spec, column) : NULL;
-	if (window && window->kind != 0)
-		at = window_lo(window, times->at);
-	return at >= from;
+	plan = plan_of(report->run, spec->columns[column].item);
+	if (plan->point_in_time == POINT_HISTORY_FROM)
+		return history_time(&spec->items[spec->columns[column].item], times,
+							plan->has_known_at) >= from;
+	window = window_of(spec, column);
+	return (window && window->kind != 0 ? window_lo(window, times->at) : times->at) >= from;
 }
 
 void

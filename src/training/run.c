@@ -189,22 +189,46 @@ answer_of(RunAnswer *answer, int64 row)
 	return !answer->at_end && answer->row == row ? answer->items : NULL;
 }
 
-/* Fills in what an answer gives for the chunk. */
+/*
+ * The time that a history is asked for: T, or when it was to be known by.  Rows
+ * with a time of their own say by that whether they count at T.
+ */
+TimestampTz
+history_time(SpecItem *item, const LabelTimes *times, bool has_known_at)
+{
+	if (!has_known_at)
+		return times->at;
+	return item->time_attno ? times->known_at : Min(times->at, times->known_at);
+}
+
+/*
+ * Fills in what an answer gives for the chunk.  Before a history begins nothing
+ * is known, and so there are no defaults either.
+ */
 static void
 fill_answered(TrainingRun *run, RunAnswer *answer)
 {
 	LookupRun  *lookup = run->lookup;
+	AnswerPlan *plan = answer->plan;
 
-	for (int i = 0; i < answer->plan->nitems; i++)
-		prepare_results(lookup, &lookup->items[answer->plan->items[i]], lookup->chunk_rows);
+	for (int i = 0; i < plan->nitems; i++)
+		prepare_results(lookup, &lookup->items[plan->items[i]], lookup->chunk_rows);
 	for (int row = 0; row < lookup->chunk_rows; row++)
 	{
 		AnswerItem *found = answer_of(answer, run->label_rows[row]);
+		LabelTimes	times = {run->request.times[row], run->known_at[row], true};
 
-		for (int i = 0; i < answer->plan->nitems; i++)
+		for (int i = 0; i < plan->nitems; i++)
 		{
-			ItemRun    *irun = &lookup->items[answer->plan->items[i]];
+			ItemRun    *irun = &lookup->items[plan->items[i]];
 
+			if (plan->point_in_time == POINT_HISTORY_FROM &&
+				history_time(irun->item, &times, plan->has_known_at) < plan->history_from)
+			{
+				irun->results[row].status = STATUS_TOO_OLD;
+				fill_missing(lookup, irun, row);
+				continue;
+			}
 			if (!found || !found[i].found)
 			{
 				fill_missing(lookup, irun, row);
@@ -212,8 +236,8 @@ fill_answered(TrainingRun *run, RunAnswer *answer)
 			}
 			irun->results[row].has_time = found[i].has_time;
 			irun->results[row].event_time = found[i].event_time;
-			keep_answer(lookup, irun, row, run->request.times[row], found[i].values,
-						found[i].nulls, found[i].flags);
+			keep_answer(lookup, irun, row, times.at, found[i].values, found[i].nulls,
+						found[i].flags);
 		}
 	}
 }

@@ -189,6 +189,22 @@ SELECT create_feature_spec('dated_items', ARRAY[lookup('price', '{shop,item}', '
 SELECT output, point_in_time FROM create_training_set('dated', $$SELECT '1' AS shop, '23' AS item, g::date AS day FROM generate_series('2024-01-02'::date, '2024-01-06', '1 day') AS g$$, 'dated_items', 'day');
 SELECT d.day, d.price, p.price AS expected FROM dated d LEFT JOIN LATERAL (SELECT price FROM price WHERE shop = '1' AND item = '23' AND ts <= d.day::timestamp AT TIME ZONE 'UTC' ORDER BY ts DESC LIMIT 1) AS p ON true ORDER BY 1;
 
+-- a table whose versions are kept; before that nothing is known, not even that there was no row
+CREATE TABLE stock (id int PRIMARY KEY, on_hand int);
+CREATE TABLE stock_history (id int, on_hand int, _valid_from timestamptz NOT NULL, _is_deleted boolean NOT NULL, PRIMARY KEY (id, _valid_from));
+INSERT INTO stock_history VALUES (1, 10, '2024-01-05', false), (1, 9, '2024-01-07', false), (1, NULL, '2024-01-08', true), (2, 7, '2024-01-06', false);
+SELECT featurestore._store_definition('online_table', jsonb_build_object('relation', 'stock', 'merge', '{}'::jsonb, 'outputs', '{}'::jsonb, 'allow_duplicates', false,
+	'history_table', 'stock_history', 'history_from', '2024-01-05'));
+SELECT create_feature_spec('of_stock', ARRAY[lookup('stock', '{id}', default_values => '{"on_hand": -1}'), expression('on_hand * 2', 'twice')], with_status => true);
+SET client_min_messages = notice;
+SELECT * FROM create_training_set('stocked', $$SELECT id, t, t - interval '36 hours' AS known FROM generate_series(1, 2) AS id, generate_series('2024-01-04'::timestamptz, '2024-01-09', '1 day') AS t ORDER BY id, t$$, 'of_stock', 't');
+SELECT * FROM create_training_set('known_stock', 'SELECT id, t, known FROM stocked', 'of_stock', 't', known_at => 'known', exclude_columns => '{twice,twice_status}');
+SET client_min_messages = warning;
+SELECT s.*, k.on_hand AS then_known, k.on_hand_status AS and_its_status FROM stocked s JOIN known_stock k USING (label_row) ORDER BY label_row;
+SELECT refused($$SELECT create_training_set('unknown', 'SELECT id, t, ''infinity''::timestamptz AS known FROM stocked', 'of_stock', 't', known_at => 'known')$$);
+SELECT count(output) FROM create_training_set('unknown', 'SELECT id, t, NULL::timestamptz AS known FROM stocked', 'of_stock', 't', known_at => 'known');
+SELECT count(*), count(on_hand_status) FROM unknown;
+
 --
 -- Nothing to do, and all there is
 --
