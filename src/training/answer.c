@@ -45,72 +45,33 @@ point_in_time_name(PointInTime point)
 	return names[point];
 }
 
-/* A time of a source as a timestamp; a date is its midnight, UTC. */
-TimestampTz
-row_timestamp(Oid type, Datum time)
-{
-	SpecItem	item = {.time_type = type};
-
-	return event_timestamp(&item, time);
-}
-
-/* The columns of a label as it is stored: keys, bound, row, known_at, T. */
-static TupleDesc
-label_columns(AnswerSource *source)
-{
-	TupleDesc	desc = CreateTemplateTupleDesc(source->nkeys + 4);
-
-	for (int i = 0; i < source->nkeys; i++)
-	{
-		TupleDescInitEntry(desc, i + 1, NULL, source->key_types[i], -1, 0);
-		TupleDescInitEntryCollation(desc, i + 1, source->key_collations[i]);
-	}
-	for (int i = 0; i < 4; i++)
-		TupleDescInitEntry(desc, source->nkeys + i + 1, NULL,
-						   i == 1 ? INT8OID : TIMESTAMPTZOID, -1, 0);
-	return desc;
-}
-
-/* Begins the sort of labels, and finds out how keys compare. */
+/* Finds out what keys are and how they compare. */
 static void
-begin_labels(Answer *answer)
+describe_keys(Answer *answer)
 {
 	AnswerSource *source = linitial(answer->plan->sources);
-	TupleDesc	desc = label_columns(source);
-	int			n = source->nkeys + 1;
-	AttrNumber *attnos = palloc(sizeof(AttrNumber) * n);
-	Oid		   *operators = palloc(sizeof(Oid) * n);
-	Oid		   *collations = palloc0(sizeof(Oid) * n);
-	bool	   *nulls_first = palloc0(sizeof(bool) * n);
 
 	answer->nkeys = source->nkeys;
 	answer->key_types = source->key_types;
 	answer->key_order = palloc0(sizeof(SortSupportData) * source->nkeys);
-	for (int i = 0; i < n; i++)
+	answer->key_byval = palloc(sizeof(bool) * source->nkeys);
+	answer->key_lengths = palloc(sizeof(int16) * source->nkeys);
+	for (int i = 0; i < source->nkeys; i++)
 	{
-		Oid			type = i < source->nkeys ? source->key_types[i] : TIMESTAMPTZOID;
+		Oid			operator = lookup_type_cache(source->key_types[i], TYPECACHE_LT_OPR)->lt_opr;
 
-		attnos[i] = i + 1;
-		operators[i] = lookup_type_cache(type, TYPECACHE_LT_OPR)->lt_opr;
-		if (!OidIsValid(operators[i]))
+		if (!OidIsValid(operator))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_FUNCTION),
 					 errmsg("%s: could not identify an ordering operator for type %s",
-							source->label, format_type_be(type)),
+							source->label, format_type_be(source->key_types[i])),
 					 errdetail("Training reads rows in order of their keys.")));
-		if (i == source->nkeys)
-			break;
-		collations[i] = source->key_collations[i];
 		answer->key_order[i].ssup_cxt = answer->cxt;
-		answer->key_order[i].ssup_collation = collations[i];
-		PrepareSortSupportFromOrderingOp(operators[i], &answer->key_order[i]);
+		answer->key_order[i].ssup_collation = source->key_collations[i];
+		PrepareSortSupportFromOrderingOp(operator, &answer->key_order[i]);
+		get_typlenbyval(source->key_types[i], &answer->key_lengths[i], &answer->key_byval[i]);
 	}
-	answer->labels = tuplesort_begin_heap(desc, n, attnos, operators, collations, nulls_first,
-										  Max(work_mem / 2, 64), NULL,
-										  list_length(answer->plan->sources) > 1 ?
-										  TUPLESORT_RANDOMACCESS : TUPLESORT_NONE);
-	answer->asked = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
-	answer->unsorted = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	answer->has_integer_key = source->nkeys == 1 && is_integer_type(source->key_types[0]);
 }
 
 /* Places in a result; flags come last. */
@@ -158,25 +119,15 @@ result_columns(AnswerPass *pass)
 static void
 begin_pass(Answer *answer, AnswerPass *pass, AnswerSource *source)
 {
-	AttrNumber	attno = RESULT_ROW + 1;
-	Oid			operator = lookup_type_cache(INT8OID, TYPECACHE_LT_OPR)->lt_opr;
-	Oid			collation = InvalidOid;
-	bool		nulls_first = false;
-	TupleDesc	desc;
-
 	pass->answer = answer;
 	pass->source = source;
-	desc = result_columns(pass);
-	pass->results = tuplesort_begin_heap(desc, 1, &attno, &operator, &collation, &nulls_first,
-										 Max(work_mem / 2 / answer->npasses, 64), NULL,
-										 TUPLESORT_RANDOMACCESS);
-	pass->result = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	pass->result_desc = result_columns(pass);
+	pass->result = MakeSingleTupleTableSlot(pass->result_desc, &TTSOpsVirtual);
 	pass->found = &pass->result->tts_values[RESULT_FOUND];
 	pass->event_time = &pass->result->tts_values[RESULT_TIME];
 	pass->has_no_time = &pass->result->tts_isnull[RESULT_TIME];
 	pass->values = &pass->result->tts_values[RESULT_VALUES];
 	pass->nulls = &pass->result->tts_isnull[RESULT_VALUES];
-	pass->given = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	pass->taker = source->kind == SOURCE_EVENTS ? window_taker(pass) : as_of_taker(pass);
 }
 
@@ -220,9 +171,12 @@ answer_begin(Spec *spec, AnswerPlan *plan, Datum visible_in)
 	}
 	answer->first_at = DT_NOEND;
 	answer->last_at = DT_NOBEGIN;
-	begin_labels(answer);
+	answer->first_row = PG_INT64_MAX;
+	answer->last_row = PG_INT64_MIN;
+	describe_keys(answer);
 	make_items(answer);
 	answer->npasses = list_length(plan->sources);
+	answer->labels = asked_begin(answer);
 	answer->passes = palloc0(sizeof(AnswerPass) * answer->npasses);
 	foreach(lc, plan->sources)
 		begin_pass(answer, &answer->passes[foreach_current_index(lc)], lfirst(lc));
@@ -233,45 +187,19 @@ answer_begin(Spec *spec, AnswerPlan *plan, Datum visible_in)
 void
 answer_ask(Answer *answer, int64 row, const Datum *keys, TimestampTz at, TimestampTz known_at)
 {
-	TupleTableSlot *slot = answer->unsorted;
-	int			nkeys = answer->nkeys;
-	bool		has_known_at = answer->plan->has_known_at;
-	TimestampTz bound = at;
+	AskedLabel	label = {
+		.keys = unconstify(Datum *, keys),.bound = at,.row = row,.at = at,
+		.known_at = answer->plan->has_known_at ? known_at : DT_NOEND
+	};
 
 	/* Of versions, that which was valid at T and known is the one valid at the earlier of both */
-	if (has_known_at &&
-		((AnswerSource *) linitial(answer->plan->sources))->kind == SOURCE_VERSIONS)
-		bound = Min(at, known_at);
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, false, sizeof(bool) * (nkeys + 4));
-	memcpy(slot->tts_values, keys, sizeof(Datum) * nkeys);
-	slot->tts_values[nkeys] = TimestampTzGetDatum(bound);
-	slot->tts_values[nkeys + 1] = Int64GetDatum(row);
-	slot->tts_values[nkeys + 2] = TimestampTzGetDatum(known_at);
-	slot->tts_isnull[nkeys + 2] = !has_known_at;
-	slot->tts_values[nkeys + 3] = TimestampTzGetDatum(at);
-	slot->tts_isnull[nkeys + 3] = at == bound;
-	ExecStoreVirtualTuple(slot);
-	tuplesort_puttupleslot(answer->labels, slot);
-	answer->nlabels++;
+	if (((AnswerSource *) linitial(answer->plan->sources))->kind == SOURCE_VERSIONS)
+		label.bound = Min(at, label.known_at);
+	asked_add(answer->labels, &label);
+	answer->first_row = Min(answer->first_row, row);
+	answer->last_row = Max(answer->last_row, row);
 	answer->first_at = Min(answer->first_at, at);
 	answer->last_at = Max(answer->last_at, at);
-}
-
-/* A label as it is stored; good as long as the slot keeps the tuple. */
-void
-read_label(Answer *answer, TupleTableSlot *slot, AskedLabel *label)
-{
-	int			nkeys = answer->nkeys;
-
-	slot_getallattrs(slot);
-	label->keys = slot->tts_values;
-	label->bound = DatumGetTimestampTz(slot->tts_values[nkeys]);
-	label->row = DatumGetInt64(slot->tts_values[nkeys + 1]);
-	label->known_at = slot->tts_isnull[nkeys + 2] ? DT_NOEND :
-		DatumGetTimestampTz(slot->tts_values[nkeys + 2]);
-	label->at = slot->tts_isnull[nkeys + 3] ? label->bound :
-		DatumGetTimestampTz(slot->tts_values[nkeys + 3]);
 }
 
 /* Gives the result of a label, once rows have come. */
@@ -295,7 +223,7 @@ give_label(AnswerPass *pass, const AskedLabel *label)
 	}
 	pass->taker->give(pass->taker, label);
 	ExecStoreVirtualTuple(slot);
-	tuplesort_puttupleslot(pass->results, slot);
+	results_put(pass->results, slot);
 }
 
 /* Plans a statement; its cost is what the planner says. */
@@ -426,7 +354,7 @@ read_source(AnswerPass *pass)
 	{
 		plan = prepare(sweep_query(pass), 0, NULL, CURSOR_OPT_PARALLEL_OK, &cost);
 		if (training_plan == TRAINING_PLAN_AUTO &&
-			seek_cost(pass, is_range) * pass->answer->nlabels < cost)
+			seek_cost(pass, is_range) * asked_count(pass->answer->labels) < cost)
 			seek(pass, is_range);
 		else
 			sweep_all(pass, plan);
@@ -434,34 +362,43 @@ read_source(AnswerPass *pass)
 	SPI_finish();
 }
 
+/* Performs one pass; all have their part of half of work_mem for results. */
+static void
+perform_pass(AnswerPass *pass)
+{
+	Answer	   *answer = pass->answer;
+	int			nest_level = NewGUCNestLevel();
+
+	pass->results = results_begin(pass->result_desc, answer->first_row, answer->last_row,
+								  asked_count(answer->labels),
+								  (Size) work_mem * 1024 / 2 / answer->npasses);
+	if (asked_count(answer->labels) > 0)
+		read_source(pass);
+	AtEOXact_GUC(true, nest_level);
+	results_finish(pass->results);
+}
+
 void
 answer_perform(Answer *answer)
 {
 	MemoryContext old = MemoryContextSwitchTo(answer->cxt);
 
-	tuplesort_performsort(answer->labels);
+	asked_sort(answer->labels);
 	for (int i = 0; i < answer->npasses; i++)
 	{
-		int			nest_level = NewGUCNestLevel();
-
 		if (i > 0)
-			tuplesort_rescan(answer->labels);
-		if (answer->nlabels > 0)
-			read_source(&answer->passes[i]);
-		AtEOXact_GUC(true, nest_level);
-		ExecClearTuple(answer->asked);
-		tuplesort_performsort(answer->passes[i].results);
+			asked_rewind(answer->labels);
+		perform_pass(&answer->passes[i]);
 	}
-	tuplesort_end(answer->labels);
+	asked_end(answer->labels);
 	answer->labels = NULL;
 	MemoryContextSwitchTo(old);
 }
 
 /* Puts what a pass found for a row into the items. */
 static void
-give_found(AnswerPass *pass)
+give_found(AnswerPass *pass, TupleTableSlot *slot)
 {
-	TupleTableSlot *slot = pass->given;
 	AnswerSource *source = pass->source;
 	uint8	   *flags = NULL;
 
@@ -489,13 +426,12 @@ answer_next(Answer *answer, int64 *row, AnswerItem *items)
 		answer->items[i].found = answer->items[i].has_time = false;
 	for (int i = 0; i < answer->npasses; i++)
 	{
-		AnswerPass *pass = &answer->passes[i];
+		TupleTableSlot *slot = results_next(answer->passes[i].results);
 
-		if (!tuplesort_gettupleslot(pass->results, true, false, pass->given, NULL))
+		if (!slot)
 			return false;
-		slot_getallattrs(pass->given);
-		*row = DatumGetInt64(pass->given->tts_values[RESULT_ROW]);
-		give_found(pass);
+		*row = DatumGetInt64(slot->tts_values[RESULT_ROW]);
+		give_found(&answer->passes[i], slot);
 	}
 	memcpy(items, answer->items, sizeof(AnswerItem) * answer->plan->nitems);
 	return true;
@@ -505,24 +441,19 @@ void
 answer_rewind(Answer *answer)
 {
 	for (int i = 0; i < answer->npasses; i++)
-	{
-		ExecClearTuple(answer->passes[i].given);
-		tuplesort_rescan(answer->passes[i].results);
-	}
+		results_rewind(answer->passes[i].results);
 }
 
 void
 answer_end(Answer *answer)
 {
-	ExecDropSingleTupleTableSlot(answer->asked);
-	ExecDropSingleTupleTableSlot(answer->unsorted);
 	if (answer->labels)
-		tuplesort_end(answer->labels);
+		asked_end(answer->labels);
 	for (int i = 0; i < answer->npasses; i++)
 	{
 		ExecDropSingleTupleTableSlot(answer->passes[i].result);
-		ExecDropSingleTupleTableSlot(answer->passes[i].given);
-		tuplesort_end(answer->passes[i].results);
+		if (answer->passes[i].results)
+			results_end(answer->passes[i].results);
 	}
 	MemoryContextDelete(answer->cxt);
 }

@@ -9,6 +9,7 @@
 #ifndef FEATURESTORE_ANSWER_H
 #define FEATURESTORE_ANSWER_H
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/sortsupport.h"
 #include "utils/tuplesort.h"
@@ -26,6 +27,10 @@ typedef enum SourceKind
 	SOURCE_CURRENT,				/* the one row of a key, whatever T */
 	SOURCE_EVENTS				/* all in windows count */
 } SourceKind;
+
+/* Where rows have no event time, or it is their place in time. */
+#define NO_EVENT_TIME (-1)
+#define EVENT_TIME_IS_TIME (-2)
 
 /* Functions of one family, for outputs of the plan's items. */
 typedef struct EventFunctions
@@ -46,6 +51,9 @@ typedef struct EventTrack
 	const ValueType *type;
 	List	   *functions;		/* of EventFunctions */
 } EventTrack;
+
+typedef struct AskedLabels AskedLabels;
+typedef struct Results Results;
 
 /* What is read; texts are SQL, about a row called source. */
 typedef struct AnswerSource
@@ -79,7 +87,7 @@ typedef struct AnswerSource
 	/* Rows: where the item's columns, states and event time are in columns */
 	int		   *positions;		/* -1: a window output */
 	int		   *states;
-	int			event_time;		/* -1: none, or the time itself */
+	int			event_time;		/* or NO_EVENT_TIME, or EVENT_TIME_IS_TIME: that of the source */
 
 	/* Events: column i is the input of track i */
 	List	   *tracks;
@@ -124,7 +132,8 @@ typedef struct AnswerPass
 	AnswerSource *source;
 	Taker	   *taker;
 
-	Tuplesortstate *results;
+	TupleDesc	result_desc;
+	Results    *results;		/* NULL: not performed yet */
 	TupleTableSlot *result;		/* being filled */
 	Datum	   *found;			/* in it */
 	Datum	   *event_time;
@@ -133,7 +142,6 @@ typedef struct AnswerPass
 	bool	   *nulls;
 	bytea	   *flags_bytes;	/* NULL if there are no windows */
 	uint8	   *flags;
-	TupleTableSlot *given;
 } AnswerPass;
 
 struct Answer
@@ -147,20 +155,37 @@ struct Answer
 	AnswerPass *passes;
 	AnswerItem *items;			/* what is given of each */
 
-	Tuplesortstate *labels;
-	TupleTableSlot *unsorted;	/* to put labels into the sort */
-	TupleTableSlot *asked;		/* and to read them from it */
 	int			nkeys;
 	Oid		   *key_types;
-	int64		nlabels;
+	bool	   *key_byval;
+	int16	   *key_lengths;
+	bool		has_integer_key;	/* one, which compares as its Datum does */
+	AskedLabels *labels;
+	int64		first_row;
+	int64		last_row;
 	TimestampTz first_at;
 	TimestampTz last_at;
 };
 
 /* answer.c */
-extern void read_label(Answer *answer, TupleTableSlot *slot, AskedLabel *label);
 extern void give_label(AnswerPass *pass, const AskedLabel *label);
-extern TimestampTz row_timestamp(Oid type, Datum time);
+
+/* asked.c */
+extern AskedLabels *asked_begin(Answer *answer);
+extern void asked_add(AskedLabels *asked, const AskedLabel *label);
+extern int64 asked_count(const AskedLabels *asked);
+extern void asked_sort(AskedLabels *asked);
+extern bool asked_next(AskedLabels *asked, AskedLabel *label);	/* good until the next call */
+extern void asked_rewind(AskedLabels *asked);
+extern void asked_end(AskedLabels *asked);
+
+/* results.c */
+extern Results *results_begin(TupleDesc desc, int64 first, int64 last, int64 n, Size memory);
+extern void results_put(Results *results, TupleTableSlot *slot);
+extern void results_finish(Results *results);
+extern TupleTableSlot *results_next(Results *results);
+extern void results_rewind(Results *results);
+extern void results_end(Results *results);
 
 /* as_of.c, windows.c */
 extern Taker *as_of_taker(AnswerPass *pass);
@@ -180,7 +205,7 @@ extern char *range_query(AnswerPass *pass, bool is_probe);
 /* sweep.c */
 typedef struct Sweep Sweep;
 extern Sweep *sweep_begin(AnswerPass *pass, bool is_complete);
-extern void sweep_labels(Sweep *sweep, MinimalTuple *labels, int nlabels);
+extern void sweep_labels(Sweep *sweep, const AskedLabel *labels, int nlabels);
 extern void sweep_run(Sweep *sweep, SPIPlanPtr plan, ParamListInfo parameters);
 extern void sweep_end(Sweep *sweep);
 extern void sweep_all(AnswerPass *pass, SPIPlanPtr plan);
@@ -194,5 +219,15 @@ extern void seek_ranges(AnswerPass *pass, SPIPlanPtr plan);
 
 /* answer_plan.c */
 extern void check_restriction(AnswerSource *source);
+
+/* A time of a source as a timestamp; a date is its midnight, UTC. */
+static inline TimestampTz
+source_timestamp(const AnswerSource *source, Datum time)
+{
+	SpecItem	item = {.time_type = DATEOID};
+
+	return likely(source->time_type != DATEOID) ? DatumGetTimestampTz(time) :
+		event_timestamp(&item, time);
+}
 
 #endif							/* FEATURESTORE_ANSWER_H */

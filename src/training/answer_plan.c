@@ -191,7 +191,7 @@ make_source(ItemPlanner *planner, SourceKind kind, Oid relid)
 	source->relation = relation_name(relid);
 	source->has_xmin = relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
 		relkind == RELKIND_MATVIEW;
-	source->event_time = -1;
+	source->event_time = NO_EVENT_TIME;
 	source->nkeys = item->nkeys;
 	source->keys = palloc(sizeof(char *) * item->nkeys);
 	source->key_types = palloc(sizeof(Oid) * item->nkeys);
@@ -261,7 +261,8 @@ add_columns(ItemPlanner *planner, AnswerSource *source)
 	for (int i = 0; i < item->nwindows; i++)
 		source->states[i] = add_column(planner, source, item->windows[i].attno);
 	if (item->time_attno)
-		source->event_time = add_column(planner, source, item->time_attno);
+		source->event_time = source->kind == SOURCE_AS_OF || source->kind == SOURCE_DATED_VERSIONS ?
+			EVENT_TIME_IS_TIME : add_column(planner, source, item->time_attno);
 }
 
 void

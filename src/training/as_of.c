@@ -228,12 +228,13 @@ give(Taker *taker, const AskedLabel *label)
 	if (!row)
 		return;
 	*pass->found = BoolGetDatum(true);
-	if (source->event_time >= 0 && !row->nulls[source->event_time])
-	{
-		*pass->has_no_time = false;
-		*pass->event_time = TimestampTzGetDatum(row_timestamp(as_of->item->time_type,
-															  row->values[source->event_time]));
-	}
+	*pass->has_no_time = source->event_time == NO_EVENT_TIME ||
+		(source->event_time >= 0 && row->nulls[source->event_time]);
+	if (source->event_time == EVENT_TIME_IS_TIME)
+		*pass->event_time = TimestampTzGetDatum(row->time);
+	else if (!*pass->has_no_time)
+		*pass->event_time = TimestampTzGetDatum(event_timestamp(as_of->item,
+																row->values[source->event_time]));
 	for (int i = 0; i < source->nvalues; i++)
 	{
 		int			from = source->positions[i];

@@ -8,10 +8,10 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -26,9 +26,8 @@ typedef struct Chunk
 	AnswerPass *pass;
 	Answer	   *answer;
 	MemoryContext cxt;
-	MinimalTuple *labels;
+	AskedLabel *labels;
 	int			nlabels;
-	TupleTableSlot *slot;		/* to read them with */
 	int			nasked;			/* elements of each array */
 	int			narrays;
 	Datum	  **arrays;
@@ -55,9 +54,7 @@ begin_chunks(AnswerPass *pass)
 	chunk->answer = answer;
 	chunk->cxt = AllocSetContextCreate(answer->cxt, "featurestore label chunk",
 									   ALLOCSET_DEFAULT_SIZES);
-	chunk->labels = palloc(sizeof(MinimalTuple) * CHUNK_LABELS);
-	chunk->slot = MakeSingleTupleTableSlot(answer->asked->tts_tupleDescriptor,
-										   &TTSOpsMinimalTuple);
+	chunk->labels = palloc(sizeof(AskedLabel) * CHUNK_LABELS);
 	chunk->arrays = palloc(sizeof(Datum *) * n);
 	chunk->types = palloc(sizeof(Oid) * n);
 	for (int i = 0; i < n; i++)
@@ -69,36 +66,35 @@ begin_chunks(AnswerPass *pass)
 static void
 end_chunks(Chunk *chunk)
 {
-	ExecDropSingleTupleTableSlot(chunk->slot);
 	MemoryContextDelete(chunk->cxt);
+}
+
+/* Keeps a label beyond the next that is fetched. */
+static void
+copy_keys(Answer *answer, AskedLabel *label)
+{
+	Datum	   *keys = palloc(sizeof(Datum) * answer->nkeys);
+
+	for (int i = 0; i < answer->nkeys; i++)
+		keys[i] = datumCopy(label->keys[i], answer->key_byval[i], answer->key_lengths[i]);
+	label->keys = keys;
 }
 
 /* Fetches the next labels; false if there are none. */
 static bool
 next_chunk(Chunk *chunk)
 {
-	Answer	   *answer = chunk->answer;
 	MemoryContext old;
 
-	ExecClearTuple(chunk->slot);
 	MemoryContextReset(chunk->cxt);
 	old = MemoryContextSwitchTo(chunk->cxt);
 	chunk->nlabels = 0;
 	chunk->nasked = 0;
 	while (chunk->nlabels < CHUNK_LABELS &&
-		   tuplesort_gettupleslot(answer->labels, true, false, answer->asked, NULL))
-		chunk->labels[chunk->nlabels++] = ExecCopySlotMinimalTuple(answer->asked);
-	ExecClearTuple(answer->asked);
+		   asked_next(chunk->answer->labels, &chunk->labels[chunk->nlabels]))
+		copy_keys(chunk->answer, &chunk->labels[chunk->nlabels++]);
 	MemoryContextSwitchTo(old);
 	return chunk->nlabels > 0;
-}
-
-/* Reads a label of the chunk; it is good until the next is read. */
-static void
-chunk_label(Chunk *chunk, int i, AskedLabel *label)
-{
-	ExecStoreMinimalTuple(chunk->labels[i], chunk->slot, false);
-	read_label(chunk->answer, chunk->slot, label);
 }
 
 /* A time as the source's time is compared with it. */
@@ -141,10 +137,7 @@ give_up_to(PointReceiver *points, int label)
 
 	while (points->given < label)
 	{
-		AskedLabel	asked;
-
-		chunk_label(points->chunk, points->given++, &asked);
-		give_label(pass, &asked);
+		give_label(pass, &points->chunk->labels[points->given++]);
 		pass->taker->clear(pass->taker);
 	}
 	MemoryContextSwitchTo(old);
@@ -192,13 +185,12 @@ ask_points(Chunk *chunk)
 	chunk->narrays = nkeys + 1 + (source->arrived ? 1 : 0);
 	for (int i = 0; i < chunk->nlabels; i++)
 	{
-		AskedLabel	label;
+		AskedLabel *label = &chunk->labels[i];
 
-		chunk_label(chunk, i, &label);
 		for (int k = 0; k < nkeys; k++)
-			chunk->arrays[k][i] = label.keys[k];
-		chunk->arrays[nkeys][i] = source_time(source, label.bound);
-		chunk->arrays[nkeys + 1][i] = TimestampTzGetDatum(label.known_at);
+			chunk->arrays[k][i] = label->keys[k];
+		chunk->arrays[nkeys][i] = source_time(source, label->bound);
+		chunk->arrays[nkeys + 1][i] = TimestampTzGetDatum(label->known_at);
 	}
 	chunk->nasked = chunk->nlabels;
 }
@@ -257,20 +249,19 @@ ask_ranges(Chunk *chunk)
 	chunk->narrays = nkeys + 2;
 	for (int i = 0; i < chunk->nlabels; i++)
 	{
-		AskedLabel	label;
+		AskedLabel *label = &chunk->labels[i];
 
-		chunk_label(chunk, i, &label);
-		if (!is_same_key(chunk, &label))
+		if (!is_same_key(chunk, label))
 		{
-			TimestampTz lo = window_taker_lo(chunk->pass->taker, label.at);
+			TimestampTz lo = window_taker_lo(chunk->pass->taker, label->at);
 
 			for (int k = 0; k < nkeys; k++)
-				chunk->arrays[k][chunk->nasked] = label.keys[k];
+				chunk->arrays[k][chunk->nasked] = label->keys[k];
 			chunk->arrays[nkeys][chunk->nasked] =
 				source_time(source, lo < MIN_TIMESTAMP ? DT_NOBEGIN : lo);
 			chunk->nasked++;
 		}
-		chunk->arrays[nkeys + 1][chunk->nasked - 1] = source_time(source, label.bound);
+		chunk->arrays[nkeys + 1][chunk->nasked - 1] = source_time(source, label->bound);
 	}
 }
 

@@ -7,7 +7,7 @@
  * count for the label have come: its result is given, and the next label is
  * the current one.  Rows of keys that no label has are passed over.
  *
- * Labels come from the sort, or from a chunk of them where these are looked up.
+ * It is all labels, or a chunk of them where what they need is looked up.
  */
 #include "postgres.h"
 
@@ -29,7 +29,7 @@ struct Sweep
 	Taker	   *taker;
 	bool		is_complete;	/* the statement gives all keys, not only those of labels */
 
-	MinimalTuple *chunk;		/* labels, or NULL: they come from the sort */
+	const AskedLabel *chunk;	/* labels, or NULL: all of them, as they are sorted */
 	int			nchunk;
 	int			next;
 
@@ -82,7 +82,7 @@ read_row(AnswerSource *source, Datum *values, bool *nulls, SourceRow *row)
 
 	row->keys = values;
 	row->key_nulls = nulls;
-	row->time = nulls[at] ? DT_NOBEGIN : row_timestamp(source->time_type, values[at]);
+	row->time = nulls[at] ? DT_NOBEGIN : source_timestamp(source, values[at]);
 	row->arrived = DT_NOBEGIN;
 	row->is_deleted = false;
 	at++;
@@ -105,6 +105,8 @@ read_row(AnswerSource *source, Datum *values, bool *nulls, SourceRow *row)
 static inline int
 compare_keys(Sweep *sweep, const Datum *a, const Datum *b)
 {
+	if (likely(sweep->answer->has_integer_key))
+		return (int64) a[0] < (int64) b[0] ? -1 : (int64) a[0] > (int64) b[0];
 	for (int i = 0; i < sweep->source->nkeys; i++)
 	{
 		int			order = ApplySortComparator(a[i], false, b[i], false,
@@ -120,17 +122,14 @@ compare_keys(Sweep *sweep, const Datum *a, const Datum *b)
 static void
 begin_key(Sweep *sweep)
 {
-	TupleDesc	desc = sweep->answer->asked->tts_tupleDescriptor;
+	Answer	   *answer = sweep->answer;
 	MemoryContext old;
 
 	MemoryContextReset(sweep->key_cxt);
 	old = MemoryContextSwitchTo(sweep->key_cxt);
-	for (int i = 0; i < sweep->source->nkeys; i++)
-	{
-		Form_pg_attribute attr = TupleDescAttr(desc, i);
-
-		sweep->keys[i] = datumCopy(sweep->label.keys[i], attr->attbyval, attr->attlen);
-	}
+	for (int i = 0; i < answer->nkeys; i++)
+		sweep->keys[i] = datumCopy(sweep->label.keys[i], answer->key_byval[i],
+								   answer->key_lengths[i]);
 	MemoryContextSwitchTo(old);
 	sweep->taker->clear(sweep->taker);
 }
@@ -139,20 +138,16 @@ begin_key(Sweep *sweep)
 static void
 next_label(Sweep *sweep, bool is_first)
 {
-	Answer	   *answer = sweep->answer;
-	TupleTableSlot *slot = answer->asked;
-
 	if (sweep->chunk)
 	{
 		sweep->has_label = sweep->next < sweep->nchunk;
 		if (sweep->has_label)
-			ExecStoreMinimalTuple(sweep->chunk[sweep->next++], slot, false);
+			sweep->label = sweep->chunk[sweep->next++];
 	}
 	else
-		sweep->has_label = tuplesort_gettupleslot(answer->labels, true, false, slot, NULL);
+		sweep->has_label = asked_next(sweep->answer->labels, &sweep->label);
 	if (!sweep->has_label)
 		return;
-	read_label(answer, slot, &sweep->label);
 	if (is_first || compare_keys(sweep, sweep->label.keys, sweep->keys) != 0)
 		begin_key(sweep);
 	if (sweep->taker->next_label)
@@ -246,9 +241,9 @@ sweep_begin(AnswerPass *pass, bool is_complete)
 	return sweep;
 }
 
-/* Sets the labels of a chunk, or with NULL those of the sort. */
+/* Sets the labels: a chunk of them, or with NULL all. */
 void
-sweep_labels(Sweep *sweep, MinimalTuple *labels, int nlabels)
+sweep_labels(Sweep *sweep, const AskedLabel *labels, int nlabels)
 {
 	sweep->chunk = labels;
 	sweep->nchunk = nlabels;
