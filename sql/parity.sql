@@ -94,15 +94,19 @@ COMMENT ON FUNCTION featurestore._snapshot_with(pg_snapshot, bigint) IS 'interna
 
 /*
  * The snapshots in which a vector may have been computed of what there was, the
- * likeliest first, each with what it means if it explains an output that is made
- * of tables: LATE, that rows came after the lookup; LAG, that they were not
- * applied.  A position does not know subtransactions that ran, so that the least
- * that it can mean is tried, too.  None where transactions apply what they do.
+ * likeliest first, each with what it means if it explains an output: LATE, that
+ * rows came after the lookup; LAG, that they were not applied to one of tables,
+ * for which training reads what is applied to them.  A position does not know subtransactions that ran, so that the least
+ * that it can mean is tried, too; but not where transactions apply what they do.
+ * None if it is not known what the lookup saw.
  */
 CREATE FUNCTION featurestore._parity_trials(vector jsonb, tables regclass[]) RETURNS TABLE (rank int, class text, visible_in text)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
+	IF vector->>'snapshot' IS NULL THEN
+		RETURN;
+	END IF;
 	RETURN QUERY SELECT 0, 'LATE', vector->>'snapshot';
 	RETURN QUERY
 	SELECT t.rank, 'LAG', t.visible_in
@@ -126,6 +130,8 @@ CREATE FUNCTION featurestore._explain_by_snapshot(spec regclass, vectors jsonb, 
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
+	applied regclass[] := ARRAY(SELECT t.relation FROM featurestore._parity_tables(spec, featurestore._parity_labels(spec, '[]'), '_served_at') AS t
+								LEFT JOIN featurestore.online_table o ON o.relation = t.relation WHERE t.source <> t.relation AND t.source IS DISTINCT FROM o.history_table);
 	left_over jsonb := differences;
 	trials jsonb;
 	trial_rank int;
@@ -134,8 +140,7 @@ DECLARE
 BEGIN
 	trials := (SELECT jsonb_agg(jsonb_build_object('n', d->'n', 'output', d->'output', 'served', d->'served', 'rank', t.rank, 'class', t.class, 'visible_in', t.visible_in))
 			   FROM jsonb_array_elements(differences) AS d,
-			   featurestore._parity_trials(vectors->(d->>'n')::int, ARRAY(SELECT e::regclass FROM jsonb_array_elements_text(d->'tables') AS e)) AS t
-			   WHERE t.visible_in IS NOT NULL);
+			   featurestore._parity_trials(vectors->(d->>'n')::int, ARRAY(SELECT a FROM unnest(applied) AS a WHERE d->'tables' ? a::text)) AS t);
 	FOR trial_rank IN SELECT DISTINCT (t->>'rank')::int FROM jsonb_array_elements(trials) AS t ORDER BY 1 LOOP
 		FOR trial IN SELECT t->>'visible_in' AS visible_in, jsonb_agg(t) AS outputs, ARRAY(SELECT DISTINCT (e->>'n')::int FROM unnest(array_agg(t)) AS e) AS rows
 					 FROM jsonb_array_elements(trials) AS t
@@ -178,7 +183,7 @@ BEGIN
 		' WHEN pg_catalog.bool_or(%s) THEN ''LAG'' END'
 		' FROM pg_catalog.jsonb_to_recordset($1) AS v(n pg_catalog.int4, as_of pg_catalog.timestamptz, request pg_catalog.jsonb, snapshot pg_catalog.pg_snapshot, applied_to pg_catalog.timestamptz)'
 		' JOIN %s AS source ON %s GROUP BY v.n',
-		coalesce(format('%s > v.applied_to AND %s < v.as_of', event_time, event_time), 'false'), featurestore._relation_name(source), keys) USING vectors;
+		CASE WHEN event_time IS NULL THEN 'false' ELSE format('%s > v.applied_to AND %s < v.as_of', event_time, event_time) END, featurestore._relation_name(source), keys) USING vectors;
 EXCEPTION WHEN undefined_function OR insufficient_privilege THEN
 	RETURN;
 END
@@ -219,7 +224,7 @@ DECLARE
 BEGIN
 	FOR source IN SELECT * FROM featurestore._parity_tables(spec, labels, '_served_at') LOOP
 		affected := (SELECT jsonb_agg(DISTINCT jsonb_build_object('n', d->'n', 'as_of', v->'as_of', 'request', v->'request', 'applied_to', position->'applied_to',
-							'snapshot', CASE WHEN p.publish_mode <> 'SYNCHRONOUS' AND position->>'snapshot' IS NOT NULL THEN position->>'snapshot' ELSE v->>'snapshot' END))
+							'snapshot', CASE WHEN p.publish_mode <> 'SYNCHRONOUS' AND source.source <> source.relation AND position->>'snapshot' IS NOT NULL THEN position->>'snapshot' ELSE v->>'snapshot' END))
 					 FROM jsonb_array_elements(differences) AS d
 					 CROSS JOIN LATERAL (SELECT vectors->(d->>'n')::int AS v) AS r
 					 CROSS JOIN LATERAL (SELECT v->'positions'->featurestore._relation_name(source.relation) AS position) AS q
@@ -247,9 +252,9 @@ $$;
 COMMENT ON FUNCTION featurestore._explain_by_sources(regclass, jsonb, jsonb) IS 'internal: explains differences by what there is in sources';
 
 /*
- * The class of each difference.  What is computed of outputs that were served, or
- * looked up by one, is of their class if they differ; of those that do not, it is
- * a BUG.
+ * The class of each difference.  What is computed of outputs that were checked, or
+ * looked up by one, is of their class if they differ; what is computed of outputs
+ * that do not is a BUG.
  */
 CREATE FUNCTION featurestore._explain_differences(spec regclass, vectors jsonb, differences jsonb) RETURNS TABLE (n int, output text, class text)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -258,15 +263,16 @@ DECLARE
 	explained jsonb;
 	rest jsonb;
 BEGIN
-	explained := (SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]') FROM featurestore._explain_by_snapshot(spec, vectors, differences) AS e);
+	explained := (SELECT coalesce(jsonb_agg(to_jsonb(e) || '{"is_final": true}'), '[]')
+				  FROM (SELECT DISTINCT ON (s.n, s.output) s.* FROM featurestore._explain_by_snapshot(spec, vectors, differences) AS s ORDER BY s.n, s.output, s.class) AS e);
 	rest := (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(differences) AS d
 			 WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(explained) AS e WHERE e->'n' = d->'n' AND e->'output' = d->'output'));
 	explained := explained || (SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]') FROM featurestore._explain_by_sources(spec, vectors, rest) AS e);
 	RETURN QUERY
 	SELECT (d->>'n')::int, d->>'output',
-		coalesce(CASE WHEN NOT rest @> jsonb_build_array(d) THEN e->>'class' END,
+		coalesce(CASE WHEN (e->>'is_final')::boolean THEN e->>'class' END,
 				 (SELECT i->>'class' FROM jsonb_array_elements(explained) AS i WHERE i->'n' = d->'n' AND d->'inputs' ? (i->>'output') ORDER BY i->>'class' = 'BUG' DESC, i->>'class' LIMIT 1),
-				 CASE WHEN (d->>'is_computed')::boolean AND vectors->(d->>'n')::int->'outputs' ?& ARRAY(SELECT jsonb_array_elements_text(d->'inputs')) THEN 'BUG' END,
+				 CASE WHEN (d->>'is_computed')::boolean AND d->'checked' ?& ARRAY(SELECT jsonb_array_elements_text(d->'inputs')) THEN 'BUG' END,
 				 e->>'class')
 	FROM jsonb_array_elements(differences) AS d
 	JOIN jsonb_array_elements(explained) AS e ON e->'n' = d->'n' AND e->'output' = d->'output';
@@ -301,7 +307,10 @@ BEGIN
 			AND NOT (is_log AND o->>'point_in_time' = 'CURRENT_ROW')
 			AND (o->>'history_from' IS NULL OR (v->>'as_of')::timestamptz >= (o->>'history_from')::timestamptz));
 	classes := (SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]')
-				FROM featurestore._explain_differences(spec, vectors, (SELECT coalesce(jsonb_agg(p), '[]') FROM jsonb_array_elements(pairs) AS p WHERE p->'served' <> p->'trained')) AS e);
+				FROM featurestore._explain_differences(spec, vectors, (
+					SELECT coalesce(jsonb_agg(p || jsonb_build_object('checked', c.outputs)), '[]') FROM jsonb_array_elements(pairs) AS p
+					JOIN (SELECT a->'n' AS n, jsonb_agg(a->'output') AS outputs FROM jsonb_array_elements(pairs) AS a GROUP BY 1) AS c ON c.n = p->'n'
+					WHERE p->'served' <> p->'trained')) AS e);
 	RETURN QUERY
 	WITH pair AS (
 		SELECT p->>'output' AS name, p->'n' AS n, p, c->>'class' AS class, (p->>'is_number')::boolean AS is_number, p->>'served' AS served, p->>'trained' AS trained
@@ -345,15 +354,15 @@ COMMENT ON FUNCTION featurestore._logged_vectors(regclass, regclass, int) IS 'in
 
 /*
  * Requests for keys that the tables of a spec have, as records of
- * feature_lookup_json.  Of a table with many rows only some are read.  Each
- * argument comes from the table with the most keys that it is one of; request
- * fields, and keys that no table has, are null.
+ * feature_lookup_json, at most so many.  Of a table with many rows only some are
+ * read.  Each argument comes from the table with the most keys that it is one of;
+ * request fields, and keys that no table has, are null.
  */
 CREATE FUNCTION featurestore._sampled_requests(spec regclass, sample int) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	result jsonb := (SELECT jsonb_agg((SELECT jsonb_object_agg(a.name, NULL::text) FROM featurestore._spec_arguments(spec) AS a)) FROM generate_series(1, sample));
+	result jsonb := jsonb_build_array((SELECT jsonb_object_agg(a.name, NULL::text) FROM featurestore._spec_arguments(spec) AS a));
 	looked_up record;
 	covered text[] := '{}';
 	keys jsonb;
@@ -362,16 +371,17 @@ BEGIN
 				 FROM featurestore._parity_tables(spec, featurestore._parity_labels(spec, '[]'), '_served_at') AS t JOIN pg_class c ON c.oid = t.relation
 				 WHERE array_position(t.arguments, NULL) IS NULL ORDER BY cardinality(t.arguments) DESC, t.relation LOOP
 		CONTINUE WHEN looked_up.arguments <@ covered;
-		EXECUTE format('SELECT pg_catalog.jsonb_agg(k.key) FROM (SELECT pg_catalog.jsonb_build_object(%s) AS key FROM %s%s LIMIT $1) AS k',
+		EXECUTE format('SELECT pg_catalog.jsonb_agg(k.key) FROM (SELECT DISTINCT pg_catalog.jsonb_build_object(%s) AS key FROM %s AS t%s LIMIT $1) AS k',
 			(SELECT string_agg(format('%L, t.%I', k.argument, k.name), ', ') FROM unnest(looked_up.key_columns, looked_up.arguments) AS k(name, argument)
 			 WHERE k.argument <> ALL (covered)),
-			featurestore._relation_name(looked_up.relation) || ' AS t',
+			featurestore._relation_name(looked_up.relation),
 			CASE WHEN looked_up.relkind IN ('r', 'm', 'p') AND looked_up.reltuples > 10 * sample
 				 THEN format(' TABLESAMPLE BERNOULLI (%s)', (300.0 * sample / looked_up.reltuples)::numeric) ELSE '' END)
 		INTO keys USING sample;
 		covered := covered || looked_up.arguments;
 		CONTINUE WHEN keys IS NULL;
-		result := (SELECT jsonb_agg(r.record || (keys->((r.n - 1) % jsonb_array_length(keys))::int)) FROM jsonb_array_elements(result) WITH ORDINALITY AS r(record, n));
+		result := (SELECT jsonb_agg((result->(i % jsonb_array_length(result))) || (keys->(i % jsonb_array_length(keys))))
+				   FROM generate_series(0, greatest(jsonb_array_length(result), jsonb_array_length(keys)) - 1) AS i);
 	END LOOP;
 	RETURN result;
 END

@@ -289,8 +289,7 @@ read_time_series(ItemPlanner *planner)
 	foreach(lc, item->access->tiebreak)
 		source->order = lappend(source->order, psprintf("source.%s",
 														quote_identifier(get_attname(item->relid, lfirst_int(lc), false))));
-	/* Rows of a published table have the transaction that applied them */
-	source->is_restricted = !json_get_bool(planner->table, "is_published");
+	source->is_restricted = true;
 	if (planner->has_known_at)
 		add_commit_times(source);
 	return source;
@@ -321,6 +320,7 @@ read_history(ItemPlanner *planner)
 									   get_relation(planner->table, "history"));
 
 	source->deleted = "source._is_deleted";
+	source->is_restricted = true;
 	if (is_dated)
 	{
 		set_time(source, get_attname(item->relid, item->time_attno, false));

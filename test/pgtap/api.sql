@@ -105,6 +105,8 @@ INSERT INTO expected VALUES
  'spec text', 'regclass'),
 ('log_lookups', false, 'VOLATILE', 'UNSAFE', 'sql', NULL,
  'spec text, fraction double precision', 'regclass'),
+('verify_parity', false, 'STABLE', 'UNSAFE', 'sql', NULL,
+ 'spec text, sample integer DEFAULT 1000, log regclass DEFAULT NULL::regclass', 'TABLE(output text, checked bigint, equal bigint, late bigint, mutated bigint, lag bigint, bug bigint, unknown bigint, largest_difference double precision, example jsonb)'),
 ('lookup_stats_reset', true, 'VOLATILE', 'RESTRICTED', 'c', NULL,
  '', 'void');
 
