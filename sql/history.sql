@@ -207,7 +207,7 @@ BEGIN
 	reason := CASE
 		WHEN NOT featurestore._is_history(history) THEN 'It is not a history.'
 		WHEN class.relowner <> (SELECT relowner FROM pg_class WHERE oid = online_table) THEN 'It has another owner.'
-		WHEN EXISTS (SELECT FROM featurestore.online_table o WHERE o.history_table = history) THEN 'It is the history of another table.'
+		WHEN EXISTS (SELECT FROM featurestore.online_table o WHERE o.history_table = history AND o.relation <> online_table) THEN 'It is the history of another table.'
 		WHEN bad IS NOT NULL THEN format('It has no column "%s" of the type that the table has.', bad)
 		WHEN NOT featurestore._history_key(history) = (SELECT k.columns FROM featurestore._unique_keys(online_table) AS k LIMIT 1) THEN 'It has another key.'
 		WHEN featurestore._history_obstacle(history) IS NOT NULL THEN format('It has %s.', featurestore._history_obstacle(history)) END;
@@ -251,7 +251,63 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._store_history(regclass, regclass, timestamptz) IS 'internal: stores where a history is';
 
-/* The triggers by which a history is kept; they are known by their function. */
+/*
+ * The triggers by which a history is kept, known by their function: how many of
+ * the two there are, fire in ordinary sessions, and in all.
+ */
+CREATE FUNCTION featurestore._history_triggers(online_table regclass, OUT present bigint, OUT firing bigint, OUT always bigint) RETURNS record
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	SELECT count(*), count(*) FILTER (WHERE tgenabled IN ('O', 'A')), count(*) FILTER (WHERE tgenabled = 'A') INTO present, firing, always
+	FROM pg_trigger WHERE tgrelid = online_table AND tgfoid = 'featurestore._keep_history()'::regprocedure;
+END
+$$;
+COMMENT ON FUNCTION featurestore._history_triggers(regclass) IS 'internal: the triggers that write a history';
+
+/*
+ * Notes that a history is not written any more, since its triggers do not fire: it
+ * says nothing that can be relied on until it is begun again.
+ */
+CREATE FUNCTION featurestore._interrupt_history(online_table regclass, history regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF EXISTS (SELECT FROM featurestore.online_table o WHERE o.relation = online_table AND o.history_from < 'infinity') THEN
+		PERFORM featurestore._store_history(online_table, history, 'infinity');
+		RAISE WARNING 'history of table % is interrupted', online_table
+			USING DETAIL = 'Its triggers do not fire.', HINT = 'It counts again from the time on when they do: enable them, or begin it again.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._interrupt_history(regclass, regclass) IS 'internal: notes that a history is not written any more';
+
+/* Writes what a history has missed, and counts it from now on; or later, should the clock have gone back since a time in it. */
+CREATE FUNCTION featurestore._resume_history(online_table regclass, history regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	began timestamptz := clock_timestamp();
+BEGIN
+	PERFORM featurestore._catch_up_history(online_table, history, began);
+	EXECUTE format('SELECT greatest($1, max(_valid_from)) FROM %s', history) INTO began USING began;
+	PERFORM featurestore._store_history(online_table, history, began);
+END
+$$;
+COMMENT ON FUNCTION featurestore._resume_history(regclass, regclass) IS 'internal: counts a history from now on';
+
+/* Lets the triggers that write a history fire in all sessions, those that replicate as well. */
+CREATE FUNCTION featurestore._enable_history_triggers(online_table regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	EXECUTE format('ALTER TABLE %s %s', online_table, (SELECT string_agg(format('ENABLE ALWAYS TRIGGER %I', tgname), ', ')
+		FROM pg_trigger WHERE tgrelid = online_table AND tgfoid = 'featurestore._keep_history()'::regprocedure));
+END
+$$;
+COMMENT ON FUNCTION featurestore._enable_history_triggers(regclass) IS 'internal: lets the triggers that write a history fire';
+
+/* Drops the triggers that write a history. */
 CREATE FUNCTION featurestore._drop_history_triggers(online_table regclass) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -277,11 +333,10 @@ DECLARE
 	class pg_class := (SELECT c FROM pg_class c WHERE c.oid = online_table);
 	view_name text := format('%s.%I', class.relnamespace::regnamespace, class.relname || '_validity');
 	name text := format('%s.%I', class.relnamespace::regnamespace, class.relname || '_history');
-	history regclass;
-	began timestamptz;
+	history regclass := featurestore._history_of(online_table);
 BEGIN
 	PERFORM featurestore._object_name('online_table', view_name, NULL);
-	history := to_regclass(name);
+	history := coalesce(history, to_regclass(name));
 	EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', online_table);
 	PERFORM featurestore._check_history_possible(online_table);
 	IF history IS NULL THEN
@@ -301,13 +356,9 @@ BEGIN
 	PERFORM featurestore._drop_history_triggers(online_table);
 	EXECUTE format('CREATE TRIGGER featurestore_history AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION featurestore._keep_history()', online_table);
 	EXECUTE format('CREATE TRIGGER featurestore_history_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION featurestore._keep_history()', online_table);
-	EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER featurestore_history, ENABLE ALWAYS TRIGGER featurestore_history_truncate', online_table);
+	PERFORM featurestore._enable_history_triggers(online_table);
 
-	began := clock_timestamp();
-	PERFORM featurestore._catch_up_history(online_table, history, began);
-	/* should the clock have gone back since a time in it, it begins when all of that is so */
-	EXECUTE format('SELECT greatest($1, max(_valid_from)) FROM %s', history) INTO began USING began;
-	PERFORM featurestore._store_history(online_table, history, began);
+	PERFORM featurestore._resume_history(online_table, history);
 END
 $$;
 COMMENT ON FUNCTION featurestore._begin_history(regclass) IS 'internal: begins to keep the history of a table';
@@ -319,11 +370,11 @@ CREATE FUNCTION featurestore._end_history(online_table regclass) RETURNS void
 DECLARE
 	history regclass := featurestore._history_of(online_table);
 BEGIN
-	PERFORM featurestore._drop_history_triggers(online_table);
 	IF history IS NOT NULL THEN
 		PERFORM featurestore._store_history(online_table, NULL, NULL);
 		RAISE NOTICE 'changes of table % are no longer kept in %', online_table, history USING DETAIL = 'The history stays as it is.';
 	END IF;
+	PERFORM featurestore._drop_history_triggers(online_table);
 	/* a published table is in this catalog only for what it says besides */
 	IF EXISTS (SELECT FROM featurestore.publication p WHERE p.relation = online_table)
 		AND EXISTS (SELECT FROM featurestore.online_table o WHERE o.relation = online_table AND num_nonnulls(o.timeseries_column, o.ttl) = 0) THEN
@@ -333,14 +384,14 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._end_history(regclass) IS 'internal: ends the history of a table';
 
-/* Begins or ends the history of a table as wanted; NULL: leaves it. */
+/* Begins or ends the history of a table as wanted, or begins one again that was interrupted; NULL: leaves it. */
 CREATE FUNCTION featurestore._set_history(online_table regclass, wanted boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	is_kept boolean := featurestore._history_of(online_table) IS NOT NULL;
 BEGIN
-	IF wanted AND NOT is_kept THEN
+	IF wanted AND (NOT is_kept OR (SELECT t.always < 2 FROM featurestore._history_triggers(online_table) AS t)) THEN
 		PERFORM featurestore._begin_history(online_table);
 	ELSIF NOT wanted AND is_kept THEN
 		PERFORM featurestore._end_history(online_table);
@@ -380,11 +431,65 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._rename_history_column(regclass, regclass, int) IS 'internal: lets a history follow a renamed column';
 
+/* Columns of a table that its history has not. */
+CREATE FUNCTION featurestore._new_columns(online_table regclass, history regclass) RETURNS text[]
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN ARRAY(SELECT c.name FROM featurestore._history_columns(online_table) AS c
+				 WHERE c.name NOT IN (SELECT h.name FROM featurestore._columns(history) AS h) ORDER BY c.attnum);
+END
+$$;
+COMMENT ON FUNCTION featurestore._new_columns(regclass, regclass) IS 'internal: columns of a table that its history has not';
+
+/*
+ * Gives a history, and its view, columns that its table has got, and marks those
+ * that it has lost.  True if rows differ now from what the newest versions say.
+ */
+CREATE FUNCTION featurestore._add_history_columns(online_table regclass, history regclass) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off
+	AS $$
+DECLARE
+	view_name regclass := featurestore._validity_view(history);
+	col text;
+	dropped CONSTANT text := 'column that the table has not any more';
+	added text[] := featurestore._new_columns(online_table, history);
+	returned text[];
+	is_changed boolean;
+BEGIN
+	/* of a column that was dropped the history still has the last values, which are not those of one that is added under its name */
+	returned := ARRAY(SELECT h.name FROM featurestore._columns(history) AS h
+					  WHERE h.name IN (SELECT c.name FROM featurestore._columns(online_table) AS c) AND col_description(history, h.attnum) = dropped);
+	FOREACH col IN ARRAY returned LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS NULL', history, col);
+	END LOOP;
+	FOR col IN SELECT h.name FROM featurestore._columns(history) AS h
+			   WHERE h.name NOT IN (SELECT c.name FROM featurestore._columns(online_table) AS c UNION ALL VALUES ('_valid_from'), ('_is_deleted'))
+				   AND col_description(history, h.attnum) IS DISTINCT FROM dropped LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', history, col, dropped);
+	END LOOP;
+	is_changed := returned <> '{}';
+	IF added <> '{}' THEN
+		EXECUTE format('ALTER TABLE %s %s', history, (
+			SELECT string_agg(concat_ws(' ', 'ADD COLUMN', quote_ident(c.name), c.type, 'COLLATE ' || c.coll), ', ' ORDER BY c.attnum)
+			FROM featurestore._history_columns(online_table) AS c WHERE c.name = ANY (added)));
+		IF view_name IS NOT NULL THEN
+			PERFORM featurestore._create_validity(view_name::text, history, true);
+		END IF;
+		IF NOT is_changed THEN
+			EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s AS online WHERE num_nonnulls(%s) > 0)', online_table, featurestore._column_list(added, 'online')) INTO is_changed;
+		END IF;
+	END IF;
+	RETURN is_changed;
+END
+$$;
+COMMENT ON FUNCTION featurestore._add_history_columns(regclass, regclass) IS 'internal: lets a history follow the columns of its table';
+
 /*
  * Lets the history of a table follow what ALTER TABLE has done to that, or checks
  * what it has done to the history (only_check).  It takes the owner and columns
  * that were added, with their values.  Columns that were dropped stay in the
- * history.  Raises 0A000 for another type, 55000 if the history has lost what it
+ * history.  While its triggers are disabled it is interrupted.  Raises 0A000 for another type, 55000 if the history has lost what it
  * needs.
  */
 CREATE FUNCTION featurestore._fit_history(online_table regclass, history regclass, only_check boolean) RETURNS void
@@ -394,19 +499,21 @@ DECLARE
 	owner regrole := (SELECT relowner FROM pg_class WHERE oid = online_table);
 	view_name regclass;
 	bad record;
-	col text;
-	dropped CONSTANT text := 'column that the table has not any more';
-	added text[] := ARRAY(SELECT c.name FROM featurestore._history_columns(online_table) AS c
-						  WHERE c.name NOT IN (SELECT h.name FROM featurestore._columns(history) AS h) ORDER BY c.attnum);
-	returned text[];
 	is_changed boolean;
+	triggers record := featurestore._history_triggers(online_table);
 BEGIN
 	/* a dump restores keys one after the other, and triggers last */
-	IF NOT only_check AND NOT featurestore._is_history(history)
-		OR NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = online_table AND tgfoid = 'featurestore._keep_history()'::regprocedure) THEN
+	IF triggers.present < 2 OR (NOT only_check AND NOT featurestore._is_history(history)) THEN
+		RETURN;
+	ELSIF NOT only_check AND triggers.firing < 2 THEN
+		PERFORM featurestore._interrupt_history(online_table, history);
+		RETURN;
+	ELSIF NOT only_check AND triggers.always < 2 THEN
+		/* which comes here again */
+		PERFORM featurestore._enable_history_triggers(online_table);
 		RETURN;
 	END IF;
-	IF NOT featurestore._is_history(history) OR (only_check AND added <> '{}')
+	IF NOT featurestore._is_history(history) OR (only_check AND featurestore._new_columns(online_table, history) <> '{}')
 		OR NOT featurestore._history_key(history) <@ ARRAY(SELECT c.name FROM featurestore._columns(online_table) AS c) THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
 			MESSAGE = format('table %s would lose its history', online_table),
@@ -432,30 +539,10 @@ BEGIN
 			HINT = 'End the history, alter both tables, and begin it again.';
 	END IF;
 
-	/* of a column that was dropped the history still has the last values, which are not those of one that is added under its name */
-	returned := ARRAY(SELECT h.name FROM featurestore._columns(history) AS h
-					  WHERE h.name IN (SELECT c.name FROM featurestore._columns(online_table) AS c) AND col_description(history, h.attnum) = dropped);
-	FOREACH col IN ARRAY returned LOOP
-		EXECUTE format('COMMENT ON COLUMN %s.%I IS NULL', history, col);
-	END LOOP;
-	FOR col IN SELECT h.name FROM featurestore._columns(history) AS h
-			   WHERE h.name NOT IN (SELECT c.name FROM featurestore._columns(online_table) AS c UNION ALL VALUES ('_valid_from'), ('_is_deleted'))
-				   AND col_description(history, h.attnum) IS DISTINCT FROM dropped LOOP
-		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', history, col, dropped);
-	END LOOP;
-	is_changed := returned <> '{}';
-	IF added <> '{}' THEN
-		EXECUTE format('ALTER TABLE %s %s', history, (
-			SELECT string_agg(concat_ws(' ', 'ADD COLUMN', quote_ident(c.name), c.type, 'COLLATE ' || c.coll), ', ' ORDER BY c.attnum)
-			FROM featurestore._history_columns(online_table) AS c WHERE c.name = ANY (added)));
-		IF view_name IS NOT NULL THEN
-			PERFORM featurestore._create_validity(view_name::text, history, true);
-		END IF;
-		IF NOT is_changed THEN
-			EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s AS online WHERE num_nonnulls(%s) > 0)', online_table, featurestore._column_list(added, 'online')) INTO is_changed;
-		END IF;
-	END IF;
-	IF is_changed THEN
+	is_changed := featurestore._add_history_columns(online_table, history);
+	IF NOT only_check AND EXISTS (SELECT FROM featurestore.online_table o WHERE o.relation = online_table AND o.history_from = 'infinity') THEN
+		PERFORM featurestore._resume_history(online_table, history);
+	ELSIF is_changed THEN
 		PERFORM featurestore._catch_up_history(online_table, history, clock_timestamp());
 	END IF;
 END
@@ -463,7 +550,8 @@ $$;
 COMMENT ON FUNCTION featurestore._fit_history(regclass, regclass, boolean) IS 'internal: lets a history follow an altered table';
 
 /*
- * Lets histories follow tables that are altered; with the rights of who alters
+ * Lets histories follow tables that are altered, and notes whose triggers are
+ * dropped; with the rights of who alters
  * them, since that may evaluate what their owner wrote.
  */
 CREATE FUNCTION featurestore._follow_history() RETURNS event_trigger
@@ -481,12 +569,16 @@ BEGIN
 		END IF;
 		PERFORM featurestore._fit_history(altered.relation, altered.history_table, altered.is_history);
 	END LOOP;
+	IF tg_tag = 'DROP TRIGGER' THEN
+		PERFORM featurestore._interrupt_history(o.relation, o.history_table) FROM featurestore.online_table o JOIN pg_class c ON c.oid = o.relation
+		WHERE o.history_table IS NOT NULL AND pg_has_role(c.relowner, 'USAGE') AND (SELECT t.present < 2 FROM featurestore._history_triggers(o.relation) AS t);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION featurestore._follow_history() IS 'internal: lets histories follow altered tables';
 REVOKE ALL ON FUNCTION featurestore._follow_history() FROM PUBLIC;
 
-CREATE EVENT TRIGGER featurestore_follow_history ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+CREATE EVENT TRIGGER featurestore_follow_history ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'DROP TRIGGER')
 	EXECUTE FUNCTION featurestore._follow_history();
 COMMENT ON EVENT TRIGGER featurestore_follow_history IS 'lets histories follow altered tables';
 

@@ -229,6 +229,7 @@ BEGIN
 	ELSIF defined = given THEN
 		RAISE NOTICE 'online table % is defined already, skipping', online_table;
 		PERFORM featurestore._renew_writer(online_table);
+		PERFORM featurestore._set_history(online_table, history);
 	ELSE
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
 			MESSAGE = format('online table %s is defined already, differently', online_table),

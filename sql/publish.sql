@@ -615,6 +615,7 @@ BEGIN
 	ELSE
 		PERFORM featurestore._check_published(publication, ttl, history);
 		RAISE NOTICE 'table % is published already, skipping', publication.relation;
+		PERFORM featurestore._set_history(publication.relation, history);
 	END IF;
 
 	/* also fills what was defined before, or in another cluster, and never filled here */

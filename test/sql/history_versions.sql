@@ -335,6 +335,35 @@ INSERT INTO strict VALUES (1, 1);
 \set VERBOSITY terse
 
 --
+-- Triggers that are disabled or dropped interrupt it
+--
+CREATE FUNCTION began(online regclass) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN history_from = 'infinity' THEN 'interrupted' WHEN history_from > now() THEN 'just now' ELSE 'before' END FROM featurestore.online_table WHERE relation = online $$;
+ALTER TABLE strict_history ALTER COLUMN v DROP NOT NULL;
+INSERT INTO strict VALUES (1, 1), (2, 2);
+\set VERBOSITY default
+ALTER TABLE strict DISABLE TRIGGER ALL;
+\set VERBOSITY terse
+ALTER TABLE strict ADD COLUMN w int;
+UPDATE strict SET v = 10 WHERE id = 1;
+DELETE FROM strict WHERE id = 2;
+SELECT began('strict'), versions('strict', 'v');
+BEGIN;
+ALTER TABLE strict ENABLE TRIGGER ALL;
+SELECT began('strict'), versions('strict', 'v');
+COMMIT;
+SELECT tgenabled FROM pg_trigger WHERE tgrelid = 'strict'::regclass;
+UPDATE strict SET w = 1;
+SELECT is_in_step('strict'), began('strict');
+DROP TRIGGER featurestore_history ON strict;
+UPDATE strict SET w = 2;
+SELECT began('strict');
+SELECT featurestore.create_online_table('kept.strict', history => true);
+SELECT is_in_step('strict'), began('strict');
+ALTER TABLE strict DISABLE TRIGGER featurestore_history_truncate;
+SELECT featurestore.drop_online_table('strict');
+
+--
 -- It ends, and is taken up again
 --
 SET client_min_messages = notice;
