@@ -462,6 +462,65 @@ INSERT INTO staged VALUES (5, 5);
 TRUNCATE staged;
 
 --
+-- All of it as an ordinary role; a first fill in steps
+--
+CREATE ROLE regress_history_owner;
+GRANT regress_history_writer TO regress_history_owner;
+CREATE SCHEMA owned AUTHORIZATION regress_history_owner;
+GRANT ALL ON SCHEMA owned TO regress_history_writer;
+SET ROLE regress_history_owner;
+SET search_path = owned, kept;
+CREATE TABLE owned.source (id int PRIMARY KEY, v int);
+INSERT INTO owned.source SELECT i, i FROM generate_series(1, 95) AS i;
+SET featurestore.fill_chunk = 10;
+SELECT featurestore.publish_table('owned.source', 'owned.filled', history => true, wait => false);
+SELECT count(*) FROM filled_history;
+CALL featurestore.sync('filled');
+SELECT count(*) AS versions, min(_valid_from) > (SELECT history_from FROM featurestore.online_table WHERE relation = 'owned.filled'::regclass) AS later
+FROM filled_history;
+RESET featurestore.fill_chunk;
+UPDATE owned.source SET v = 0 WHERE id < 3;
+CALL featurestore.run_due();
+ALTER TABLE filled ADD COLUMN w int DEFAULT 7;
+ALTER TABLE filled RENAME COLUMN w TO x;
+SELECT * FROM versions('owned.filled', 'v', 'x') AS v WHERE v ~ '^[12] ';
+SELECT featurestore.alter_publication('owned.filled', history => false);
+SELECT featurestore.alter_publication('owned.filled', history => true);
+SELECT is_in_step('owned.filled');
+RESET ROLE;
+-- a superuser runs nothing of the owner's with his rights
+CREATE FUNCTION owned.whoami() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'as %', current_user; END $$;
+CREATE TRIGGER whoami BEFORE INSERT ON filled_history FOR EACH ROW EXECUTE FUNCTION owned.whoami();
+ALTER TABLE filled ADD COLUMN y int DEFAULT 7;
+SELECT featurestore.alter_publication('owned.filled', history => false);
+SELECT featurestore.alter_publication('owned.filled', history => true);
+DROP TRIGGER whoami ON filled_history;
+SELECT featurestore.alter_publication('owned.filled', history => true);
+SELECT relname, relowner::regrole FROM pg_class WHERE relname ~ '^filled_(history|validity)$' ORDER BY 1;
+-- another owner
+SET ROLE regress_history_owner;
+ALTER TABLE filled OWNER TO regress_history_writer;
+UPDATE filled SET v = 1 WHERE id = 1;
+SELECT is_in_step('owned.filled');
+SELECT relname, relowner::regrole FROM pg_class WHERE relname ~ '^filled_(history|validity)$' ORDER BY 1;
+DROP TABLE filled;
+SELECT count(*) FROM pg_class WHERE relname ~ '^filled';
+-- policies hide rows from the owner, but not from the history
+CREATE TABLE hidden (id int PRIMARY KEY, v int);
+SELECT featurestore.create_online_table('owned.hidden', history => true);
+ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
+ALTER TABLE hidden FORCE ROW LEVEL SECURITY;
+CREATE POLICY p ON hidden USING (v > 0) WITH CHECK (true);
+INSERT INTO hidden VALUES (1, 1), (2, -1);
+UPDATE hidden SET v = -v;
+SELECT count(*) FROM hidden;
+SELECT versions('owned.hidden', 'v');
+ALTER TABLE hidden ADD COLUMN w int DEFAULT 1;
+RESET ROLE;
+SET search_path = kept;
+DROP SCHEMA owned CASCADE;
+
+--
 -- What cannot have one
 --
 \set VERBOSITY default
@@ -489,4 +548,4 @@ SELECT featurestore.create_online_table('kept.a_name_of_a_table_that_leaves_no_r
 SELECT count(*) FROM featurestore.online_table WHERE relation::text ~ '^(taken|named|nullable|parted|a_name)';
 
 DROP SCHEMA kept CASCADE;
-DROP ROLE regress_history_writer;
+DROP ROLE regress_history_owner, regress_history_writer;
