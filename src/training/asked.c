@@ -68,10 +68,12 @@ label_columns(Answer *answer)
 	return desc;
 }
 
+/* In the answer's memory: whoever asks may be in one that is gone before the labels are sorted. */
 static void
 begin_sort(AskedLabels *asked)
 {
 	Answer	   *answer = asked->answer;
+	MemoryContext old = MemoryContextSwitchTo(answer->cxt);
 	TupleDesc	desc = label_columns(answer);
 	int			n = answer->nkeys + 1;
 	AttrNumber *attnos = palloc(sizeof(AttrNumber) * n);
@@ -93,6 +95,7 @@ begin_sort(AskedLabels *asked)
 									   answer->npasses > 1 ? TUPLESORT_RANDOMACCESS : TUPLESORT_NONE);
 	asked->sorted = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	asked->unsorted = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	MemoryContextSwitchTo(old);
 }
 
 AskedLabels *

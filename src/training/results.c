@@ -37,9 +37,11 @@ struct Results
 	Tuplesortstate *sort;
 };
 
+/* In the memory of the results, wherever the caller is. */
 static void
 begin_sort(Results *results)
 {
+	MemoryContext old = MemoryContextSwitchTo(MemoryContextGetParent(results->cxt));
 	AttrNumber	attno = 1;
 	Oid			operator = lookup_type_cache(INT8OID, TYPECACHE_LT_OPR)->lt_opr;
 	Oid			collation = InvalidOid;
@@ -48,6 +50,7 @@ begin_sort(Results *results)
 	results->sort = tuplesort_begin_heap(results->desc, 1, &attno, &operator, &collation,
 										 &nulls_first, results->memory / 1024, NULL,
 										 TUPLESORT_RANDOMACCESS);
+	MemoryContextSwitchTo(old);
 }
 
 /*
