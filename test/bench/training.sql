@@ -28,6 +28,32 @@ BEGIN
 END
 $$;
 
+/* Times training rows for a few labels, and a query about the same, in turns; each is asked once before. */
+CREATE PROCEDURE compare_few(kind text, query text, rounds int) LANGUAGE plpgsql AS $$
+DECLARE
+	rows refcursor;
+	row record;
+	started timestamptz;
+BEGIN
+	FOR i IN 0 .. rounds LOOP
+		FOREACH query IN ARRAY ARRAY[NULL, query] LOOP
+			started := clock_timestamp();
+			IF query IS NULL THEN
+				rows := featurestore.training_rows('few_label', kind, 'at');
+			ELSE
+				OPEN rows FOR EXECUTE query;
+			END IF;
+			LOOP
+				FETCH rows INTO row;
+				EXIT WHEN NOT FOUND;
+			END LOOP;
+			CLOSE rows;
+			INSERT INTO time SELECT '1,000 labels, ' || kind, CASE WHEN query IS NULL THEN 'training' ELSE 'LATERAL' END, i, extract(epoch FROM clock_timestamp() - started) WHERE i > 0;
+		END LOOP;
+	END LOOP;
+END
+$$;
+
 SELECT setseed(0.5);
 CREATE TABLE event (entity int, at timestamptz, amount float8);
 INSERT INTO event SELECT floor(random() * :entities), '2024-01-01Z'::timestamptz + random() * interval '90 days', random() * 100 FROM generate_series(1, :events);
@@ -36,7 +62,8 @@ CREATE TABLE rated (entity int, at timestamptz, amount float8, PRIMARY KEY (enti
 INSERT INTO rated SELECT * FROM event ON CONFLICT DO NOTHING;
 CREATE TABLE many_label AS SELECT i, floor(random() * :entities)::int AS entity, '2024-01-01Z'::timestamptz + random() * interval '90 days' AS at FROM generate_series(1::bigint, :most) AS i;
 CREATE TABLE label AS SELECT * FROM many_label WHERE i <= :labels;
-VACUUM ANALYZE event, rated, label, many_label;
+CREATE TABLE few_label AS SELECT * FROM many_label WHERE i <= 1000;
+VACUUM ANALYZE event, rated, label, few_label, many_label;
 
 SELECT create_online_table('rated', timeseries_column => 'at');
 SELECT create_feature_spec('latest', ARRAY[lookup('rated', '{entity}', '{amount}')]);
