@@ -254,9 +254,9 @@ INSERT INTO busy
 	FROM generate_series(1, 102000) AS k;
 ANALYZE busy;
 SELECT count(*) FILTER (WHERE user_id = 1) FROM busy;
-SELECT count(register_features('busy', '{user_id}', 'at', '[{"function": "count", "name": "busy"}, {"function": "sum", "input": "i", "name": "busy_sum"}, {"function": "max", "input": "i", "name": "busy_max"},
+SELECT count(*) FROM register_features('busy', '{user_id}', 'at', '[{"function": "count", "name": "busy"}, {"function": "sum", "input": "i", "name": "busy_sum"}, {"function": "max", "input": "i", "name": "busy_max"},
 	{"function": "avg", "input": "n", "name": "busy_avg"}, {"function": "sum", "input": "f", "name": "busy_f"}, {"function": "last_n", "input": "i", "name": "busy_last", "params": {"n": 3}}]',
-	'{rolling 1h,rolling 7d,rolling 30d hop 0,lifetime}'));
+	'{rolling 1h,rolling 7d,rolling 30d hop 0,lifetime}');
 CREATE TABLE busy_label AS
 	SELECT k AS id, CASE WHEN k % 3 = 0 THEN 2 + k % 17 ELSE 1 END AS user_id, '2023-12-31 00:00Z'::timestamptz + interval '1 s' * trunc(chance('busy label', k::text) * 63 * 86400) AS t FROM generate_series(1, 300) AS k;
 ANALYZE busy_label;
@@ -352,7 +352,7 @@ SELECT create_online_table('driver', timeseries_column => 'at', history => true)
 CREATE TABLE visit (id int, at timestamptz, trips int, PRIMARY KEY (id, at));
 SELECT create_online_table('visit', timeseries_column => 'at', history => true);
 SELECT create_feature_spec('of_stock', ARRAY[lookup('stock', '{item}', default_values => '{"on_hand": -1}')]);
-SELECT create_feature_spec('known', ARRAY[lookup('driver', '{id}', rename_outputs => '{"at": "driver_at"}'), lookup('visit', '{id}', rename_outputs => '{"trips": "visit_trips", "at": "visit_at"}'),
+SELECT create_feature_spec('known', ARRAY[lookup('driver', '{id}', '{at,trips,note}', rename_outputs => '{"at": "driver_at"}'), lookup('visit', '{id}', '{at,trips}', rename_outputs => '{"trips": "visit_trips", "at": "visit_at"}'),
 	lookup('stock', '{item=id}', rename_outputs => '{"note": "stock_note"}')]);
 SELECT pg_sleep(0.001) IS NOT NULL AS later;
 
