@@ -363,7 +363,7 @@ BEGIN
 	COMMIT;
 	INSERT INTO was_served
 		SELECT moment, i, t, clock_timestamp(), of_stock(i), known(i, t), coalesce((SELECT at > t FROM driver WHERE driver.id = i), false)
-		FROM generate_series(1, 10) AS i, unnest('{2024-03-01,2024-03-02,2024-03-03 12:00,2030-01-01}'::timestamptz[]) AS t;
+		FROM generate_series(1, 10) AS i, unnest('{2024-03-02 12:00,2024-03-04,2024-03-04 18:00,2030-01-01}'::timestamptz[]) AS t;
 	COMMIT;
 END $$;
 CREATE PROCEDURE live() LANGUAGE plpgsql AS $$
