@@ -181,7 +181,7 @@ WHERE e.by_state IS DISTINCT FROM g.value OR e.by_sql IS DISTINCT FROM g.value A
 SELECT count(*) FILTER (WHERE value IS NOT NULL) > count(*) / 2 AS most_are_something FROM got;
 
 -- features that were never materialized are the same
-SELECT count(*) AS rows, count(*) FILTER (WHERE NOT coalesce(to_jsonb(a)::text = to_jsonb(b)::text, false)) AS different FROM trained AS a FULL JOIN trained_loose AS b USING (label_row);
+SELECT count(*) AS rows, count(*) FILTER (WHERE NOT coalesce(to_jsonb(x)::text = to_jsonb(y)::text, false)) AS different FROM trained AS x FULL JOIN trained_loose AS y USING (label_row);
 SELECT string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ') AS types_differ
 FROM pg_attribute AS a LEFT JOIN pg_attribute AS b ON b.attrelid = 'trained_loose'::regclass AND (b.attname, b.atttypid, b.atttypmod, b.attcollation) = (a.attname, a.atttypid, a.atttypmod, a.attcollation)
 WHERE a.attrelid = 'trained'::regclass AND a.attnum > 0 AND b.attname IS NULL;
@@ -403,8 +403,8 @@ FROM create_training_set('known_trained', 'SELECT n, id, at_time AS t, clock FRO
 SELECT count(*) AS rows, count(*) FILTER (WHERE is_too_old) < count(*) / 3 AS few_too_old, count(*) FILTER (WHERE NOT is_same) AS different, min(format('label %s: %s instead of %s', label_row, x, known)) FILTER (WHERE NOT is_same) AS example
 FROM (SELECT label_row, s.known, is_too_old, x, coalesce(x *= known, false) AS is_same
 	FROM known_trained AS t FULL JOIN (SELECT row_number() OVER (ORDER BY moment, id, t) AS label_row, known, is_too_old FROM was_served) AS s USING (label_row),
-		LATERAL (SELECT CASE WHEN is_too_old THEN ROW(t.id, NULL, NULL, NULL, t.visit_at, t.visit_trips, t.on_hand, t.stock_note)
-			ELSE ROW(t.id, t.driver_at, t.trips, t.note, t.visit_at, t.visit_trips, t.on_hand, t.stock_note) END::known AS x) AS x) AS compared;
+		LATERAL (SELECT CASE WHEN is_too_old THEN ROW(t.id, NULL, NULL, NULL, t.visit_at, t.visit_trips, t.on_hand, t.stock_note)::known
+			ELSE ROW(t.id, t.driver_at, t.trips, t.note, t.visit_at, t.visit_trips, t.on_hand, t.stock_note)::known END AS x) AS x) AS compared;
 SELECT digest('SELECT n, id, at_time AS t, clock FROM then_label ORDER BY n', $$spec => 'known', known_at => 'clock'$$) AS digest \gset
 SELECT * FROM others('SELECT n, id, at_time AS t, clock FROM then_label ORDER BY n', $$spec => 'known', known_at => 'clock'$$, :'digest') WHERE zone = 'UTC';
 -- before there was any history

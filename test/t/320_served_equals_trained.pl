@@ -223,13 +223,13 @@ sub compare
 	my $columns = $node->safe_psql('postgres', "SELECT string_agg(format('%I', attname), ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'live.$column'::regclass AND attnum > 0 AND attname ~ '$match'");
 	my @columns = split / /, $columns;
 	my $row = sub { my $of = shift; 'ROW(' . join(', ', map { "$of.$_" } @columns) . ')::record' };
-	my ($trained_row, $served_row) = ($row->('t'), $row->("(l.$column)"));
+	my ($trained_row, $served_row) = ($row->('tr'), $row->("(l.$column)"));
 
 	note scalar(@columns), " columns of $trained";
 	return $node->safe_psql('postgres', <<"END");
-SELECT count(*) > 0, count(*) FILTER (WHERE NOT coalesce($trained_row *= $served_row, false)) FROM shop.live AS l LEFT JOIN $trained AS t USING (n) LEFT JOIN shop.moment AS m USING (n) WHERE $where;
+SELECT count(*) > 0, count(*) FILTER (WHERE NOT coalesce($trained_row *= $served_row, false)) FROM shop.live AS l LEFT JOIN $trained AS tr USING (n) LEFT JOIN shop.moment AS m USING (n) WHERE $where;
 SELECT format('moment %s: %s trained %s, served %s', n, a.key, a.value, b.value)
-FROM (SELECT n, to_jsonb(t) AS trained, to_jsonb(l.$column) AS served FROM shop.live AS l LEFT JOIN $trained AS t USING (n) LEFT JOIN shop.moment AS m USING (n)
+FROM (SELECT n, to_jsonb(tr) AS trained, to_jsonb(l.$column) AS served FROM shop.live AS l LEFT JOIN $trained AS tr USING (n) LEFT JOIN shop.moment AS m USING (n)
 	  WHERE ($where) AND NOT coalesce($trained_row *= $served_row, false) ORDER BY n LIMIT 3) AS d,
 	jsonb_each_text(trained) AS a JOIN LATERAL jsonb_each_text(served) AS b ON b.key = a.key WHERE a.value IS DISTINCT FROM b.value AND a.key ~ '$match' LIMIT 20;
 END
@@ -280,8 +280,8 @@ END
 $node->safe_psql('postgres', "TRUNCATE shop.later, shop.stream; CALL shop.replay('2010-12-08', '2010-12-10')");
 my $with_clock = labels('2010-12-01', ', l.clock');
 $node->safe_psql('postgres', "$classes('live.trained_later', \$\$$with_clock\$\$, 'live.model', 't')");
-like(compare('live.trained_later', 'model', q{NOT is_before AND t < '2010-12-08'}, '.'), qr/^t\|0$/m, 'what comes later is of no effect before');
-unlike(compare('live.trained_later', 'model', q{NOT is_before AND t >= '2010-12-08'}, '.'), qr/^t\|0$/m, 'late events were not served');
+like(compare('live.trained_later', 'model', q{NOT is_before AND m.t < '2010-12-08'}, '.'), qr/^t\|0$/m, 'what comes later is of no effect before');
+unlike(compare('live.trained_later', 'model', q{NOT is_before AND m.t >= '2010-12-08'}, '.'), qr/^t\|0$/m, 'late events were not served');
 is($node->safe_psql('postgres', "$classes('live.trained_known', \$\$$with_clock\$\$, 'live.model', 't', known_at => 'clock')"), 'EXACT|0', 'all outputs are exact');
 is(compare('live.trained_known', 'model', 'NOT is_before', '.'), 't|0', 'with known_at served equals trained');
 is($node->safe_psql('postgres', "$classes('live.known_trained', \$\$$with_clock\$\$, 'live.known', 't', known_at => 'clock')"), 'EXACT,HISTORY_FROM|0', 'what a table was is exact from when it has history');
