@@ -186,10 +186,10 @@ SELECT string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod
 FROM pg_attribute AS a LEFT JOIN pg_attribute AS b ON b.attrelid = 'trained_loose'::regclass AND (b.attname, b.atttypid, b.atttypmod, b.attcollation) = (a.attname, a.atttypid, a.atttypmod, a.attcollation)
 WHERE a.attrelid = 'trained'::regclass AND a.attnum > 0 AND b.attname IS NULL;
 
--- and types are those of a lookup
+-- and types of outputs are those of a lookup
 SELECT string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ') AS types_differ
 FROM pg_attribute AS a LEFT JOIN pg_attribute AS b ON b.attrelid = 'trained'::regclass AND (b.attname, b.atttypid, b.atttypmod, b.attcollation) = (a.attname, a.atttypid, a.atttypmod, a.attcollation)
-WHERE a.attrelid = 'windows'::regclass AND a.attnum > 0 AND b.attname IS NULL;
+WHERE a.attrelid = 'windows'::regclass AND a.attnum > 3 AND b.attname IS NULL;
 
 -- Each plan, with memory or without, by one process or more, in any time zone and order: the same bytes
 SELECT digest('TABLE label ORDER BY id', $$spec => 'windows'$$) AS digest \gset
@@ -330,13 +330,14 @@ BEGIN
 	RETURN QUERY EXECUTE format($q$
 		SELECT count(*), count(*) FILTER (WHERE NOT same), min(format('%%s instead of %%s', g, e)) FILTER (WHERE NOT same)
 		FROM (SELECT g, e, coalesce(g::record *= e::record, false) AS same FROM
-			(SELECT label_row AS n, ROW(n, k, name, size, id, region, t, at, v, amount, ratio, recent, recent_at, day, d_n, code, price_at, price)::record AS g FROM %s) AS g
+			(SELECT n, ROW(n, k, name, size, id, region, t, at, v, amount, ratio, recent, recent_at, day, d_n, code, price_at, price)::record AS g FROM %s) AS g
 			FULL JOIN (SELECT e.n, ROW(e.*)::record AS e FROM joined_expected AS e) AS e USING (n)) AS both_sides$q$, relation);
 END $$;
 SELECT * FROM joined_difference('joined_trained');
 -- expressions, over what was joined
 SELECT count(*) AS rows, count(*) FILTER (WHERE NOT coalesce(ROW(t.value, t.age, t.text)::record *= CASE WHEN t.t IS NULL THEN ROW(NULL::numeric, NULL::interval, NULL::text) ELSE ROW(round(t.price * t.recent, 3), t.t - t.price_at, coalesce(l.note, '-') || t.v) END::record, false)) AS different
-FROM joined_trained AS t JOIN joined_label AS l ON l.id = t.label_row;
+FROM joined_trained AS t JOIN joined_label AS l ON l.id = t.n;
+SELECT count(*) FILTER (WHERE label_row <> n_row) AS out_of_order FROM (SELECT label_row, row_number() OVER (ORDER BY n) AS n_row FROM joined_trained) AS o;
 SELECT count(at) > 200 AS at, count(recent_at) > 100 AS recent_at, count(day) > 700 AS day, count(price_at) > 300 AS price_at, count(*) FILTER (WHERE at IS NOT NULL AND v IS NULL) > 20 AS stored_nulls FROM joined_trained;
 SELECT digest('SELECT id AS n, k, name, size, id_of AS id, region, t, note FROM joined_label ORDER BY 1', $$spec => 'joined'$$) AS digest \gset
 SELECT * FROM others('SELECT id AS n, k, name, size, id_of AS id, region, t, note FROM joined_label ORDER BY 1', $$spec => 'joined'$$, :'digest') WHERE zone = 'UTC';
