@@ -394,7 +394,7 @@ BEGIN
 	END LOOP;
 END $$;
 CALL live();
-SELECT count(*), count(DISTINCT current::text) > 100 AS many_current, count(DISTINCT known::text) > 50 AS many_known FROM was_served;
+SELECT count(*), count(DISTINCT current::text) > 50 AS many_current, count(DISTINCT known::text) > 50 AS many_known FROM was_served;
 CREATE VIEW then_label AS SELECT row_number() OVER (ORDER BY moment, id, t) AS n, moment, id, t AS at_time, clock FROM was_served;
 
 -- rows of no time: the version of the label's time

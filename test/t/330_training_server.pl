@@ -38,7 +38,7 @@ SELECT featurestore.create_feature_spec('ml.model', ARRAY[
 SELECT featurestore.create_feature_spec('ml.wide', ARRAY[
 	featurestore.feature('{n_rolling_1d}'), featurestore.lookup('ml.rating', '{user_id}', '{rating,note}')]);
 RESET search_path;
-CREATE TABLE ml.label AS SELECT i AS id, i * 7 % 3100 AS user_id, '2024-01-01 00:00Z'::timestamptz + (i * 7919 % 4000000) * interval '1 s' AS t, i % 2 = 0 AS bought FROM generate_series(1, 2000) AS i;
+CREATE TABLE ml.label AS SELECT i AS id, i * 7 % 3100 AS user_id, '2024-01-01 00:00Z'::timestamptz + (i::bigint * 7919 % 4000000) * interval '1 s' AS t, i % 2 = 0 AS bought FROM generate_series(1, 2000) AS i;
 ALTER TABLE ml.label ADD PRIMARY KEY (id);
 VACUUM ANALYZE;
 
@@ -62,7 +62,7 @@ END
 
 my $labels = 'SELECT user_id, t, bought FROM ml.label ORDER BY id';
 my $sets = "featurestore.create_training_set";
-is($primary->safe_psql('postgres', "SELECT count(*), sum(not_covered) FROM $sets('ml.train', '$labels', 'ml.model', 't', label => '{bought}')"), '17|0', 'a training set');
+is($primary->safe_psql('postgres', "SELECT count(*), sum(not_covered) FROM $sets('ml.train', '$labels', 'ml.model', 't', label => '{bought}')"), '18|0', 'a training set');
 my $rows = $primary->safe_psql('postgres', "SELECT * FROM ml.fetched('$labels', 'ml.model')");
 like($rows, qr/^2000\|/, 'rows of a cursor');
 
@@ -93,7 +93,7 @@ foreach my $node ($standby, $primary)
 #
 # Memory: labels and rows far larger than work_mem
 #
-my $many = "SELECT i AS id, i * 31 % 3100 AS user_id, timestamptz ''2024-01-01 00:00Z'' + (i * 7919 % 4000000) * interval ''1 s'' AS t, repeat(md5(i::text), 10) AS payload FROM generate_series(1, 300000) AS i";
+my $many = "SELECT i AS id, i * 31 % 3100 AS user_id, timestamptz ''2024-01-01 00:00Z'' + (i::bigint * 7919 % 4000000) * interval ''1 s'' AS t, repeat(md5(i::text), 10) AS payload FROM generate_series(1, 300000) AS i";
 sub measure
 {
 	my ($query) = @_;
@@ -128,7 +128,7 @@ sub run_for
 	my ($status, $out, $err) = $primary->psql('postgres', "SET statement_timeout = '${timeout}ms'; $query");
 	return (time - $start, $err);
 }
-my $long = "SELECT featurestore.create_training_set('ml.long', 'SELECT i AS id, CASE WHEN i % 4 = 0 THEN 1 ELSE i * 31 % 3100 END AS user_id, timestamptz ''2024-01-01 00:00Z'' + (i * 7919 % 4000000) * interval ''1 s'' AS t FROM generate_series(1, 150000) AS i', 'ml.model', 't')";
+my $long = "SELECT featurestore.create_training_set('ml.long', 'SELECT i AS id, CASE WHEN i % 4 = 0 THEN 1 ELSE i * 31 % 3100 END AS user_id, timestamptz ''2024-01-01 00:00Z'' + (i::bigint * 7919 % 4000000) * interval ''1 s'' AS t FROM generate_series(1, 150000) AS i', 'ml.model', 't')";
 my ($whole, $error) = run_for(0, $long);
 is($error, '', 'a long run');
 note "takes $whole s";
