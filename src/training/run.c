@@ -144,6 +144,23 @@ adapt_chunk_limit(TrainingRun *run)
 		run->chunk_limit = Min(run->chunk_limit * 2, CHUNK_LABELS);
 }
 
+/*
+ * The next label's tuple, which the slot has, too; NULL at the end.  It stays
+ * until the chunk's memory is reset, or longer: the store holds it, or has read
+ * it from disk for us.
+ */
+static MinimalTuple
+next_tuple(TrainingRun *run)
+{
+	TupleTableSlot *slot = run->slot;
+
+	if (!tuplestore_gettupleslot(run->labels->store, true, false, slot))
+		return NULL;
+	slot->tts_flags &= ~TTS_FLAG_SHOULDFREE;
+	slot_getallattrs(slot);
+	return ((MinimalTupleTableSlot *) slot)->mintuple;
+}
+
 /* Reads the next labels; false when there are none. */
 static bool
 next_labels(TrainingRun *run)
@@ -159,16 +176,10 @@ next_labels(TrainingRun *run)
 	run->nlabels = 0;
 	run->request.nrows = 0;
 	while (run->nlabels < run->chunk_limit &&
-		   tuplestore_gettupleslot(run->labels->store, true, false, run->slot))
+		   (run->tuples[run->nlabels] = next_tuple(run)) != NULL)
 	{
-		MinimalTuple tuple = ExecCopySlotMinimalTuple(run->slot);
-		LabelTimes	times;
+		LabelTimes	times = label_times(run->labels, run->slot);
 
-		/* what is taken from the slot points into our copy */
-		ExecStoreMinimalTuple(tuple, run->slot, false);
-		slot_getallattrs(run->slot);
-		times = label_times(run->labels, run->slot);
-		run->tuples[run->nlabels] = tuple;
 		run->chunk_rows[run->nlabels] = times.has_times ? run->request.nrows : -1;
 		if (times.has_times)
 			add_request_row(run, times);
@@ -308,17 +319,17 @@ ask_labels(TrainingRun *run, RunAnswer *answer)
 
 	while (next_labels(run))
 	{
-		MemoryContext old;
-
 		fill_chunk(run);
-		old = MemoryContextSwitchTo(run->chunk_cxt);
 		for (int row = 0; row < lookup->chunk_rows; row++)
 		{
-			if (fetch_keys(lookup, irun, row, keys))
+			MemoryContext old = MemoryContextSwitchTo(run->chunk_cxt);
+			bool		has_keys = fetch_keys(lookup, irun, row, keys);
+
+			MemoryContextSwitchTo(old);
+			if (has_keys)
 				answer_ask(answer->answer, run->label_rows[row], keys, run->request.times[row],
 						   run->known_at[row]);
 		}
-		MemoryContextSwitchTo(old);
 		pgstat_progress_update_param(PROGRESS_DONE, run->nanswers * count_labels(run) +
 									 run->first + run->nlabels);
 	}
