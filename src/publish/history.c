@@ -16,7 +16,8 @@
  * whose row was deleted is gone only if there is no other row of it.
  *
  * The newest version of a key is looked up with the eyes of an update, that is,
- * whoever wrote it has committed, or is this transaction.
+ * whoever wrote it has committed, or is this transaction.  Where only its time is
+ * asked for, the index tells that.
  */
 #include "postgres.h"
 
@@ -30,6 +31,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -40,21 +42,52 @@
 
 PG_FUNCTION_INFO_V1(keep_history);
 
+/* Begins a scan of an index for the key of a row of the online table; it can be for what the index has only. */
+static IndexScanDesc
+begin_scan(Relation rel, Relation index, const KeyIndex *key, TupleTableSlot *row, bool index_only)
+{
+	ScanKeyData keys[INDEX_MAX_KEYS];
+	IndexScanDesc scan = index_beginscanCompat(rel, index, SnapshotSelf, key->nkeys);
+
+	scan->xs_want_itup = index_only;
+	memcpy(keys, key->keys, key->nkeys * sizeof(ScanKeyData));
+	for (int i = 0; i < key->nkeys; i++)
+		keys[i].sk_argument = row->tts_values[key->sources[i] - 1];
+	index_rescan(scan, keys, key->nkeys, NULL, 0);
+	return scan;
+}
+
 /* Finds the newest of the rows with the key of a row of the online table, by an index. */
 static bool
 find_newest(Relation rel, const KeyIndex *key, TupleTableSlot *row, TupleTableSlot *found)
 {
 	Relation	index = index_open(key->index, AccessShareLock);
-	ScanKeyData keys[INDEX_MAX_KEYS];
-	IndexScanDesc scan;
-	bool		is_found;
+	IndexScanDesc scan = begin_scan(rel, index, key, row, false);
+	bool		is_found = index_getnext_slot(scan, BackwardScanDirection, found);
 
-	memcpy(keys, key->keys, key->nkeys * sizeof(ScanKeyData));
-	for (int i = 0; i < key->nkeys; i++)
-		keys[i].sk_argument = row->tts_values[key->sources[i] - 1];
-	scan = index_beginscanCompat(rel, index, SnapshotSelf, key->nkeys);
-	index_rescan(scan, keys, key->nkeys, NULL, 0);
-	is_found = index_getnext_slot(scan, BackwardScanDirection, found);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	return is_found;
+}
+
+/*
+ * Finds the time of the newest version, which may be one that was rolled back; so
+ * the page that it is on, which may not have been used for long, is not read.
+ */
+static bool
+find_newest_time(Relation history, const KeyIndex *key, TupleTableSlot *row, TimestampTz *at)
+{
+	Relation	index = index_open(key->index, AccessShareLock);
+	IndexScanDesc scan = begin_scan(history, index, key, row, true);
+	bool		is_found = index_getnext_tid(scan, BackwardScanDirection) != NULL;
+
+	if (is_found)
+	{
+		bool		isnull;
+
+		*at = DatumGetTimestampTz(index_getattr(scan->xs_itup, key->nkeys + 1, scan->xs_itupdesc,
+												&isnull));
+	}
 	index_endscan(scan);
 	index_close(index, NoLock);
 	return is_found;
@@ -101,9 +134,9 @@ same_rows(const HistoryTable *table, TupleTableSlot *a, TupleTableSlot *b, bool 
 	return true;
 }
 
-/* Has a version the same bytes as a row of the online table?  With fetch false, what is out of line is taken for different. */
+/* Has a version the same bytes as a row of the online table? */
 static bool
-is_version_of(const HistoryTable *table, TupleTableSlot *version, TupleTableSlot *row, bool fetch)
+is_version_of(const HistoryTable *table, TupleTableSlot *version, TupleTableSlot *row)
 {
 	slot_getallattrs(version);
 	for (int i = 0; i < table->ncolumns; i++)
@@ -111,48 +144,32 @@ is_version_of(const HistoryTable *table, TupleTableSlot *version, TupleTableSlot
 		const HistoryColumn *column = &table->columns[i];
 		int			source = column->source - 1;
 
-		if (source < 0)
-			continue;
-		if (!fetch && column->typlen == -1 && !version->tts_isnull[i] &&
-			VARATT_IS_EXTERNAL(DatumGetPointer(version->tts_values[i])))
-			return false;
-		if (!same_value(column, version->tts_values[i], version->tts_isnull[i],
+		if (source >= 0 &&
+			!same_value(column, version->tts_values[i], version->tts_isnull[i],
 						row->tts_values[source], row->tts_isnull[source]))
 			return false;
 	}
 	return true;
 }
 
-/*
- * When a version of a row begins that follows the newest there is; false if that
- * says the same already.  is_changed: it hardly does, so that it is not worth to
- * fetch what is out of line.
- */
+/* Does the newest version, if there is one, say something else than what is to be recorded?  Gives its time. */
 static bool
-next_time(const HistoryTable *table, Relation history, TupleTableSlot *row, bool is_deleted,
-		  bool is_changed, TimestampTz *at)
+differs_from_newest(const HistoryTable *table, Relation history, TupleTableSlot *row,
+					bool is_deleted, TimestampTz *at)
 {
 	TupleTableSlot *newest = table_slot_create(history, NULL);
-	bool		is_next = true;
+	bool		differs = !is_deleted;
 
-	*at = GetCurrentTimestamp();
 	if (find_newest(history, &table->versions, row, newest))
 	{
 		bool		isnull;
-		TimestampTz before = DatumGetTimestampTz(slot_getattr(newest, table->valid_from, &isnull));
 		bool		was_deleted = DatumGetBool(slot_getattr(newest, table->is_deleted, &isnull));
 
-		if (*at <= before)
-			*at = before + 1;
-		if (is_deleted)
-			is_next = !was_deleted;
-		else
-			is_next = was_deleted || !is_version_of(table, newest, row, !is_changed);
+		*at = DatumGetTimestampTz(slot_getattr(newest, table->valid_from, &isnull));
+		differs = is_deleted ? !was_deleted : was_deleted || !is_version_of(table, newest, row);
 	}
-	else if (is_deleted)
-		is_next = false;
 	ExecDropSingleTupleTableSlot(newest);
-	return is_next;
+	return differs;
 }
 
 /* Makes the version of a row, with its key only if it is deleted. */
@@ -201,19 +218,40 @@ insert_version(const HistoryTable *table, Relation history)
 	ExecClearTuple(table->version);
 }
 
-/* Notes that the table holds a row from now on, or no longer. */
+/*
+ * Notes that the table holds a row from now on, or no longer.  is_known_to_differ:
+ * the newest version cannot say so already.
+ */
 static void
-record_version(const HistoryTable *table, TupleTableSlot *row, bool is_deleted, bool is_changed)
+record_version(const HistoryTable *table, TupleTableSlot *row, bool is_deleted,
+			   bool is_known_to_differ)
 {
 	Relation	history = table_open(table->history, NoLock);
-	TimestampTz at;
+	TimestampTz at = GetCurrentTimestamp();
+	TimestampTz before = DT_NOBEGIN;
+	bool		differs = true;
 
-	if (next_time(table, history, row, is_deleted, is_changed, &at))
+	if (is_known_to_differ)
+		find_newest_time(history, &table->versions, row, &before);
+	else
+		differs = differs_from_newest(table, history, row, is_deleted, &before);
+	if (differs)
 	{
-		form_version(table, row, is_deleted, at);
+		form_version(table, row, is_deleted, at > before ? at : before + 1);
 		insert_version(table, history);
 	}
 	table_close(history, NoLock);
+}
+
+/*
+ * Did an update change a row for certain?  If it is the work of a trigger it may
+ * bring back what the row was before the statement that fired that.
+ */
+static bool
+is_certain(const RowChange *change, bool is_key_changed)
+{
+	return change->old && !is_key_changed &&
+		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) <= 1;
 }
 
 static void
@@ -236,9 +274,9 @@ record_change(const HistoryTable *table, TriggerData *trigdata)
 	}
 
 	if (change.old && is_key_left && !is_key_there(trigdata->tg_relation, table, change.old))
-		record_version(table, change.old, true, true);
+		record_version(table, change.old, true, false);
 	if (change.new && !(change.is_heap && is_superseded(slot_header(change.new))))
-		record_version(table, change.new, false, change.old && !is_key_left);
+		record_version(table, change.new, false, is_certain(&change, is_key_left));
 }
 
 /* All rows are about to go. */
@@ -257,7 +295,7 @@ record_truncation(const HistoryTable *table, Relation rel)
 
 		CHECK_FOR_INTERRUPTS();
 		slot_getsomeattrs(row, table->last_source);
-		record_version(table, row, true, true);
+		record_version(table, row, true, false);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scratch);
 	}
