@@ -371,6 +371,8 @@ DECLARE
 	history regclass := featurestore._history_of(online_table);
 BEGIN
 	IF history IS NOT NULL THEN
+		/* as the drop of a trigger will */
+		EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', online_table);
 		PERFORM featurestore._store_history(online_table, NULL, NULL);
 		RAISE NOTICE 'changes of table % are no longer kept in %', online_table, history USING DETAIL = 'The history stays as it is.';
 	END IF;
