@@ -50,12 +50,11 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._parity_labels(regclass, jsonb) IS 'internal: labels for served vectors';
 
-/* Served vectors as training gives them, their outputs as texts by name; of rows of sources that a snapshot shows, or of all. */
-CREATE FUNCTION featurestore._trained_vectors(spec regclass, vectors jsonb, visible_in pg_snapshot) RETURNS TABLE (n int, outputs jsonb)
+/* The query that gives _trained_vectors of a spec; $1 is the spec, $2 the labels, $3 the snapshot. */
+CREATE FUNCTION featurestore._trained_query(spec regclass) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
 DECLARE
-	labels text := featurestore._parity_labels(spec, vectors);
 	defined text;
 	names text;
 	texts text;
@@ -65,13 +64,23 @@ BEGIN
 		/* concat has the output functions of types write them */
 		string_agg(format('CASE WHEN pg_catalog.num_nulls(t.c%s) = 0 THEN pg_catalog.concat(t.c%s) END', c.place, c.place), ', ' ORDER BY c.place) FILTER (WHERE c.is_output)
 	INTO defined, names, texts
-	FROM featurestore._training_columns(spec, NULL, NULL, labels, '_served_at', NULL, true, NULL) WITH ORDINALITY AS c(name, definition, is_output, is_input, place);
-	RETURN QUERY EXECUTE format('SELECT t.c2, pg_catalog.jsonb_object(ARRAY[%s]::pg_catalog.text[], ARRAY[%s]::pg_catalog.text[])'
-								' FROM featurestore._training_rows($1, $2, ''_served_at'', NULL, true, $3) AS t(%s)', names, texts, defined)
-		USING spec, labels, visible_in;
+	FROM featurestore._training_columns(spec, NULL, NULL, featurestore._parity_labels(spec, '[]'), '_served_at', NULL, true, NULL)
+		WITH ORDINALITY AS c(name, definition, is_output, is_input, place);
+	RETURN format('SELECT t.c2, pg_catalog.jsonb_object(ARRAY[%s]::pg_catalog.text[], ARRAY[%s]::pg_catalog.text[])'
+				  ' FROM featurestore._training_rows($1, $2, ''_served_at'', NULL, true, $3) AS t(%s)', names, texts, defined);
 END
 $$;
-COMMENT ON FUNCTION featurestore._trained_vectors(regclass, jsonb, pg_snapshot) IS 'internal: served vectors as training gives them';
+COMMENT ON FUNCTION featurestore._trained_query(regclass) IS 'internal: query that gives served vectors as training does';
+
+/* Served vectors as training gives them, their outputs as texts by name; of rows of sources that a snapshot shows, or of all. */
+CREATE FUNCTION featurestore._trained_vectors(spec regclass, query text, vectors jsonb, visible_in pg_snapshot) RETURNS TABLE (n int, outputs jsonb)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN QUERY EXECUTE query USING spec, featurestore._parity_labels(spec, vectors), visible_in;
+END
+$$;
+COMMENT ON FUNCTION featurestore._trained_vectors(regclass, text, jsonb, pg_snapshot) IS 'internal: served vectors as training gives them';
 
 /* A snapshot that shows a transaction besides what it shows; NULL where that would take too long a list. */
 CREATE FUNCTION featurestore._snapshot_with(snapshot pg_snapshot, xid bigint) RETURNS text
@@ -132,6 +141,7 @@ CREATE FUNCTION featurestore._explain_by_snapshot(spec regclass, vectors jsonb, 
 DECLARE
 	applied regclass[] := ARRAY(SELECT t.relation FROM featurestore._parity_tables(spec, featurestore._parity_labels(spec, '[]'), '_served_at') AS t
 								LEFT JOIN featurestore.online_table o ON o.relation = t.relation WHERE t.source <> t.relation AND t.source IS DISTINCT FROM o.history_table);
+	query text := featurestore._trained_query(spec);
 	left_over jsonb := differences;
 	trials jsonb;
 	trial_rank int;
@@ -147,7 +157,7 @@ BEGIN
 					 WHERE (t->>'rank')::int = trial_rank
 						AND EXISTS (SELECT FROM jsonb_array_elements(left_over) AS d WHERE d->'n' = t->'n' AND d->'output' = t->'output')
 					 GROUP BY t->>'visible_in' LOOP
-			found := (SELECT jsonb_agg(t) FROM featurestore._trained_vectors(spec, (SELECT jsonb_agg(vectors->i) FROM unnest(trial.rows) AS i), trial.visible_in::pg_snapshot) AS v
+			found := (SELECT jsonb_agg(t) FROM featurestore._trained_vectors(spec, query, (SELECT jsonb_agg(vectors->i) FROM unnest(trial.rows) AS i), trial.visible_in::pg_snapshot) AS v
 					  JOIN jsonb_array_elements(trial.outputs) AS t ON (t->>'n')::int = v.n
 					  WHERE v.outputs->(t->>'output') = t->'served');
 			RETURN QUERY SELECT (t->>'n')::int, t->>'output', t->>'class' FROM jsonb_array_elements(found) AS t;
@@ -183,7 +193,7 @@ BEGIN
 		' WHEN pg_catalog.bool_or(%s) THEN ''LAG'' END'
 		' FROM pg_catalog.jsonb_to_recordset($1) AS v(n pg_catalog.int4, as_of pg_catalog.timestamptz, request pg_catalog.jsonb, snapshot pg_catalog.pg_snapshot, applied_to pg_catalog.timestamptz)'
 		' JOIN %s AS source ON %s GROUP BY v.n',
-		CASE WHEN event_time IS NULL THEN 'false' ELSE format('%s > v.applied_to AND %s < v.as_of', event_time, event_time) END, featurestore._relation_name(source), keys) USING vectors;
+		CASE WHEN event_time IS NULL THEN 'false' ELSE format('%s > v.applied_to AND %s < v.as_of AND featurestore._is_visible_in(source.xmin, v.snapshot)', event_time, event_time) END, featurestore._relation_name(source), keys) USING vectors;
 EXCEPTION WHEN undefined_function OR insufficient_privilege THEN
 	RETURN;
 END
@@ -223,7 +233,7 @@ DECLARE
 	doubtful regclass[];
 BEGIN
 	FOR source IN SELECT * FROM featurestore._parity_tables(spec, labels, '_served_at') LOOP
-		affected := (SELECT jsonb_agg(DISTINCT jsonb_build_object('n', d->'n', 'as_of', v->'as_of', 'request', v->'request', 'applied_to', position->'applied_to',
+		affected := (SELECT jsonb_agg(DISTINCT jsonb_build_object('n', d->'n', 'as_of', v->'as_of', 'request', v->'request', 'applied_to', CASE WHEN p.publish_mode <> 'SYNCHRONOUS' THEN position->'applied_to' END,
 							'snapshot', CASE WHEN p.publish_mode <> 'SYNCHRONOUS' AND source.source <> source.relation AND position->>'snapshot' IS NOT NULL THEN position->>'snapshot' ELSE v->>'snapshot' END))
 					 FROM jsonb_array_elements(differences) AS d
 					 CROSS JOIN LATERAL (SELECT vectors->(d->>'n')::int AS v) AS r
@@ -296,7 +306,7 @@ CREATE FUNCTION featurestore._compare_vectors(spec regclass, vectors jsonb, is_l
 	AS $$
 DECLARE
 	outputs jsonb := (SELECT coalesce(jsonb_agg(to_jsonb(o)), '[]') FROM featurestore._parity_outputs(spec, featurestore._parity_labels(spec, '[]'), '_served_at') AS o);
-	trained jsonb := (SELECT jsonb_object_agg(v.n, v.outputs) FROM featurestore._trained_vectors(spec, vectors, NULL) AS v);
+	trained jsonb := (SELECT jsonb_object_agg(v.n, v.outputs) FROM featurestore._trained_vectors(spec, featurestore._trained_query(spec), vectors, NULL) AS v);
 	pairs jsonb;
 	classes jsonb;
 BEGIN
