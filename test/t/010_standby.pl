@@ -79,7 +79,7 @@ my @forms = (
 	[ 'generic matrix', "SELECT * FROM featurestore.feature_matrix('rec.s', ARRAY[1,2], 3)" ],
 	[ 'columns of the matrix', "SELECT featurestore.feature_matrix_columns('rec.s')" ],
 	[ 'json', qq{SELECT * FROM featurestore.feature_lookup_json('rec.s', '{"user_id": 1, "item_id": [2, 2000]}', '$time')} ],
-	[ 'json with metadata', qq{SELECT * FROM featurestore.feature_lookup_json('rec.s', '[{"user_id": 1, "item_id": 2}, {"user_id": 2000, "item_id": 3}]', '$time', true)} ],
+	[ 'json with metadata', qq{SELECT j - 'snapshot' FROM featurestore.feature_lookup_json('rec.s', '[{"user_id": 1, "item_id": 2}, {"user_id": 2000, "item_id": 3}]', '$time', true) AS j} ],
 	[ 'explain_lookup', q{SELECT item, relation, path, reason, keys, found FROM featurestore.explain_lookup('rec.s', '{"user_id": 1, "item_id": [2, 2000]}')} ],
 	[ 'feature_specs', 'SELECT * FROM featurestore.feature_specs' ],
 	[ 'publications', 'SELECT * FROM featurestore.publications' ],
