@@ -12,6 +12,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/typcache.h"
 
 #include "training/answer.h"
@@ -139,6 +140,7 @@ static void
 enlarge(AskedLabels *asked)
 {
 	Size		bytes = asked->capacity * 2 * sizeof(PlainLabel);
+	MemoryContext old;
 
 	if (bytes <= (Size) work_mem * 1024 / 2)
 	{
@@ -146,7 +148,9 @@ enlarge(AskedLabels *asked)
 		asked->capacity *= 2;
 		return;
 	}
+	old = MemoryContextSwitchTo(asked->answer->cxt);
 	begin_sort(asked);
+	MemoryContextSwitchTo(old);
 	for (Size i = 0; i < asked->n; i++)
 	{
 		PlainLabel *plain = &asked->plain[i];

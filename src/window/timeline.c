@@ -192,6 +192,11 @@ timeline_append(Timeline *timeline, int64 ts, Datum value, int64 arrived)
 			memcpy(timeline->fixed + n * size, image.data, size);
 		else
 		{
+			if (unlikely(image.size > MaxAllocSize - timeline->bytes.size))
+				ereport(ERROR,
+						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						 errmsg("events of one entity take too much memory"),
+						 errdetail("Their values have more than %zu bytes.", (Size) MaxAllocSize)));
 			write_bytes(&timeline->bytes, image.data, image.size);
 			timeline->ends[n] = timeline->bytes.size;
 		}

@@ -127,6 +127,27 @@ FROM windows_set_auto_4mb AS t CROSS JOIN LATERAL (
 WHERE t.at IS NOT NULL;
 
 --
+-- More events of a key, and more labels, than fit in little memory; partials of partials
+--
+CREATE TABLE busy (user_id bigint, at timestamptz, n int, word text);
+INSERT INTO busy SELECT i % 3 / 2, '2024-01-01 00:00Z'::timestamptz + make_interval(secs => trunc(chance('busy', i::text) * 10 * 86400)), chance('busy n', i::text) * 1000, 'word ' || i % 50
+	FROM generate_series(1, 18000) AS i;
+SELECT count(register_feature('busy_' || name, 'busy', '{user_id}', 'at', function, input, time_window::time_window, params::jsonb)) FROM (VALUES
+	('count_1d', 'count', NULL, 'rolling 1d hop 0', '{}'), ('sum_1d', 'sum', 'n', 'rolling 1d hop 0', '{}'), ('words_1d', 'count_distinct', 'word', 'rolling 1d hop 0', '{}'),
+	('last_8h', 'last_n', 'word', 'rolling 8h hop 0', '{"n": 5}'), ('max_ever', 'max', 'n', 'lifetime', '{}'), ('sum_ever', 'sum', 'n', 'lifetime', '{}')) AS f(name, function, input, time_window, params);
+SELECT materialize_features('{busy_count_1d,busy_sum_1d,busy_words_1d,busy_last_8h,busy_max_ever,busy_sum_ever}', 'busy_features', publish_mode => 'TRIGGERED', wait => false);
+SELECT create_feature_spec('busy_windows', ARRAY[feature('{busy_count_1d,busy_sum_1d,busy_words_1d,busy_last_8h,busy_max_ever,busy_sum_ever}')]);
+CREATE TABLE busy_label AS SELECT i % 2 AS user_id, '2023-12-31 00:00Z'::timestamptz + make_interval(secs => trunc(chance('busy label', i::text) * 12 * 86400)) AS at FROM generate_series(1, 2500) AS i;
+SELECT train('busy_set', 'SELECT * FROM busy_label', 'busy_windows');
+SELECT count(*) AS compared, count(*) FILTER (WHERE (t.busy_count_1d, t.busy_sum_1d, t.busy_words_1d, t.busy_last_8h, t.busy_max_ever, t.busy_sum_ever) IS DISTINCT FROM
+	(o.count, o.sum, o.words, o.last, o.max, o.sum_ever)) AS different
+FROM busy_set_auto_4mb AS t CROSS JOIN LATERAL (
+	SELECT count(*) FILTER (WHERE is_near), sum(n) FILTER (WHERE is_near), count(DISTINCT word) FILTER (WHERE is_near) AS words,
+		(array_agg(word ORDER BY at DESC, word COLLATE "C" DESC) FILTER (WHERE at >= t.at - interval '8 h'))[:5] AS last, max(n), sum(n) AS sum_ever
+	FROM (SELECT *, at >= t.at - interval '1 d' AS is_near FROM busy b WHERE b.user_id = t.user_id AND b.at < t.at) AS b) AS o
+WHERE label_row % 10 = 0;
+
+--
 -- Rows: keys that look alike, ties that the unique index breaks, NULLs that are
 -- values, days for times, labels at the time of a row
 --
