@@ -3,7 +3,7 @@
  *	  Asking for labels, and giving what was found.
  *
  * Labels are sorted by key and time, results by row, each within half of
- * work_mem.  In between the source is read by the plan that costs least: a
+ * work_mem (asked.c, results.c).  In between the source is read by the plan that costs least: a
  * sweep over all of it in the order of the labels, or a seek, which looks up
  * what each label, or each key, needs.
  */
@@ -246,20 +246,25 @@ prepare(const char *sql, int nargs, Oid *types, int options, double *cost)
 	return plan;
 }
 
-/* Types of the parameters of a point or range query; gives how many. */
+/* Types of the parameters of a query for points or ranges, or of a probe of it; gives how many. */
 static int
-parameter_types(AnswerSource *source, bool is_array, bool is_range, Oid *types)
+parameter_types(AnswerSource *source, bool is_probe, bool is_range, Oid *types)
 {
 	int			n = source->nkeys;
 
 	memcpy(types, source->key_types, sizeof(Oid) * n);
-	if (!is_range || is_array)
-		types[n++] = source->time ? source->time_type : TIMESTAMPTZOID;
-	if (is_range && is_array && source->kind == SOURCE_EVENTS)
+	if (is_range && !is_probe)
+	{
 		types[n++] = source->time_type;
-	if (!is_range && source->arrived)
-		types[n++] = TIMESTAMPTZOID;
-	for (int i = 0; is_array && i < n; i++)
+		types[n++] = source->time_type;
+	}
+	else if (!is_range)
+	{
+		types[n++] = source->time ? source->time_type : TIMESTAMPTZOID;
+		if (source->arrived)
+			types[n++] = TIMESTAMPTZOID;
+	}
+	for (int i = 0; !is_probe && i < n; i++)
 		types[i] = get_array_type(types[i]);
 	return n;
 }
@@ -269,7 +274,7 @@ static double
 seek_cost(AnswerPass *pass, bool is_range)
 {
 	Oid			types[INDEX_MAX_KEYS + 3];
-	int			n = parameter_types(pass->source, false, is_range, types);
+	int			n = parameter_types(pass->source, true, is_range, types);
 	char	   *sql = is_range ? range_query(pass, true) : point_query(pass, true);
 	double		cost;
 
@@ -328,7 +333,7 @@ static void
 seek(AnswerPass *pass, bool is_range)
 {
 	Oid			types[INDEX_MAX_KEYS + 3];
-	int			n = parameter_types(pass->source, true, is_range, types);
+	int			n = parameter_types(pass->source, false, is_range, types);
 	char	   *sql = is_range ? range_query(pass, false) : point_query(pass, false);
 	SPIPlanPtr	plan = prepare(sql, n, types, CURSOR_OPT_GENERIC_PLAN, NULL);
 

@@ -4,8 +4,8 @@
  *
  * All give the same columns: the keys, the time, when the row became known and
  * whether it is deleted where the source tells, and what the source is read
- * for.  A sweep reads all keys in order; a range reads one key, in order of
- * time; a point is the one row of a key that counts at a time.  The latter are
+ * for.  A sweep reads all keys in order; a range has the events of one key, in
+ * order of time; a point is the one row of a key that counts at a time.  The latter are
  * asked for many keys at once, given as arrays: l is one of these.
  *
  * As a probe a statement is about one key, for the planner to say what it
@@ -231,21 +231,16 @@ point_query(AnswerPass *pass, bool is_probe)
 	return for_labels(source, sql.data, "l.n, ", source->arrived ? "bound, known_at," : "bound,");
 }
 
-/* The rows of each key that can count, by time.  Arrays: the keys, then lo if there are windows, then bounds. */
+/* The events of each key that can count, by time.  Arrays: the keys, then lo, then bounds. */
 char *
 range_query(AnswerPass *pass, bool is_probe)
 {
 	const AnswerSource *source = pass->source;
-	bool		is_events = source->kind == SOURCE_EVENTS;
-	Names		of_probe = {.key = "$%d"};
+	Names		of_probe = {.key = "$%d",.lo = lo_literal(pass),
+		.bound = time_literal(source->time_type, pass->answer->last_at)};
 	const Names *names = is_probe ? &of_probe : &of_label;
 	StringInfoData sql;
 
-	if (is_probe)
-	{
-		of_probe.lo = is_events ? lo_literal(pass) : NULL;
-		of_probe.bound = time_literal(source->time_type, pass->answer->last_at);
-	}
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	append_columns(&sql, source);
@@ -257,5 +252,5 @@ range_query(AnswerPass *pass, bool is_probe)
 		return sql.data;
 	/* OFFSET keeps the subquery as it is, so that rows come in the order of the labels */
 	appendStringInfoString(&sql, " OFFSET 0");
-	return for_labels(source, sql.data, "", is_events ? "lo, bound," : "bound,");
+	return for_labels(source, sql.data, "", "lo, bound,");
 }

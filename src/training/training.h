@@ -12,11 +12,13 @@
  * read the same source by the same key share an answer.
  *
  *		training_sources.sql	what an item is read from
- *		answer_plan.c	the catalog's description of it -> AnswerPlan
- *		answer.c	asking and giving: labels in, in order of key; results out, in order of row
- *		sweep.c		reads the source in order of key, against the labels
- *		seek.c		reads the source for each label
- *		as_of.c		the newest row at T
+ *		answer_plan.c, answer_events.c	the catalog's description of it -> AnswerPlan
+ *		answer.c	asking and giving; which plan costs least
+ *		asked.c, results.c	labels in order of key, results in order of row
+ *		source_query.c	the statements that read a source
+ *		sweep.c		merges rows in order of key with the labels
+ *		seek.c		looks up what labels need
+ *		as_of.c		the row that counts at T
  *		windows.c	functions over windows at T
  */
 #ifndef FEATURESTORE_TRAINING_H
