@@ -113,7 +113,8 @@ SKIP:
 	{
 		my ($result, $growth) = measure($case->[1]);
 		is($result, $case->[0] eq 'a training set' ? 't' : '300000', "$case->[0]: 100 MB of labels");
-		cmp_ok($growth, '<', 40_000, "$case->[0]: $growth kB");
+		# what is written passes through buffers of the table and of WAL, which are shared memory
+		cmp_ok($growth, '<', $case->[0] eq 'a training set' ? 60_000 : 24_000, "$case->[0]: $growth kB");
 	}
 	$primary->safe_psql('postgres', 'DROP TABLE ml.large');
 }
@@ -128,13 +129,13 @@ sub run_for
 	my ($status, $out, $err) = $primary->psql('postgres', "SET statement_timeout = '${timeout}ms'; $query");
 	return (time - $start, $err);
 }
-my $long = "SELECT featurestore.create_training_set('ml.long', 'SELECT i AS id, CASE WHEN i % 4 = 0 THEN 1 ELSE i * 31 % 3100 END AS user_id, timestamptz ''2024-01-01 00:00Z'' + (i::bigint * 7919 % 4000000) * interval ''1 s'' AS t FROM generate_series(1, 150000) AS i', 'ml.model', 't')";
+my $long = "SELECT featurestore.create_training_set('ml.long', 'SELECT i AS id, CASE WHEN i % 4 = 0 THEN 1 ELSE i * 31 % 3100 END AS user_id, timestamptz ''2024-01-01 00:00Z'' + (i::bigint * 7919 % 4000000) * interval ''1 s'' AS t FROM generate_series(1, 60000) AS i', 'ml.model', 't')";
 my ($whole, $error) = run_for(0, $long);
 is($error, '', 'a long run');
 note "takes $whole s";
 $primary->safe_psql('postgres', 'DROP TABLE ml.long');
 my $worst = 0;
-foreach my $part (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
+foreach my $part (0.02, 0.15, 0.35, 0.55, 0.75, 0.95)
 {
 	my $timeout = int(1000 * $part * $whole);
 	my ($took, $err) = run_for($timeout, $long);
@@ -185,7 +186,7 @@ is(as_reader($set_own), 'EXACT', 'and a training set');
 is(as_reader("SELECT relowner::regrole FROM pg_class WHERE oid = 'own.train'::regclass"), 'reader', 'of whoever made it');
 is(as_reader("SELECT count(*), count(*) FILTER (WHERE NOT coalesce(a.*::text = b.*::text, false)) FROM own.train AS a FULL JOIN featurestore.score_batch(NULL::own.train, '$own', 't') AS b USING (label_row)"), '2000|0', 'scores');
 my $with_known = "SELECT count(*) FROM (SELECT featurestore.training_rows('SELECT user_id, t, now() AS known FROM own.label', 'ml.model', 't', known_at => 'known')) AS c";
-like(as_reader($with_known), qr/^ERROR permission denied for table event/, 'when a row was written only the source knows');
+like(as_reader($with_known), qr/^ERROR .*rows of ml\.\w+ do not tell when they became known/, 'when a row was written only the source knows');
 grants('GRANT SELECT (user_id, at, amount, price) ON ml.event TO reader;');
 is(as_reader($fetch), $rows, 'with some columns of the source: the same bytes');
 grants('GRANT SELECT ON ml.event TO reader;');
@@ -231,37 +232,58 @@ $holder->query_safe("COMMIT");
 is($holder->query("SELECT hash <> split_part('$rows', '|', 2), n FROM ml.fetched('$labels', 'ml.model')"), 't|2000', 'the next sees what was changed');
 $holder->quit;
 
-# training sets are made, dropped and read while others alter tables, replace features and specs
+# training sets are made, dropped and read while others alter tables, replace features and specs, and drop them
 my $directory = PostgreSQL::Test::Utils::tempdir;
-append_to_file("$directory/train.sql", <<"END");
-SELECT count(*) FROM (SELECT featurestore.training_rows('SELECT user_id, t FROM ml.label WHERE id < 200', 'ml.moving', 't')) AS c;
-SELECT count(*) FROM $sets('ml.train_' || :client_id, 'SELECT user_id, t FROM ml.label WHERE id < 200', 'ml.moving', 't');
+foreach my $client (1, 2)
+{
+	append_to_file("$directory/train$client.sql", <<"END" x 25);
+BEGIN;
+SELECT featurestore.training_rows('SELECT user_id, t FROM ml.label WHERE id < 200', 'ml.moving', 't', cursor => 'c');
+SELECT pg_sleep(random() * 0.02);
+MOVE ALL FROM c;
+COMMIT;
+SELECT count(*) FROM $sets('ml.train_$client', 'SELECT user_id, t FROM ml.label WHERE id < 200', 'ml.moving', 't');
 SELECT count(*) FROM featurestore.score_batch(NULL::ml.train, 'SELECT user_id, t FROM ml.label WHERE id < 100', 't');
-SELECT featurestore.drop_training_set('ml.train_' || :client_id);
+SELECT count(*) FROM featurestore.score_batch(NULL::ml.train_$client, 'SELECT user_id, t FROM ml.label WHERE id < 100', 't');
+SELECT featurestore.drop_training_set('ml.train_$client');
 END
-append_to_file("$directory/change.sql", <<'END');
+}
+append_to_file("$directory/change.sql", <<'END' x 20);
 ALTER TABLE ml.moved ADD x int;
-SELECT featurestore.register_feature('ml.moving_sum', 'ml.event', '{user_id}', 'at', 'sum', 'amount', ('rolling ' || 1 + random() * 5 || 'd')::featurestore.time_window, replace => true);
+SELECT featurestore.register_feature('ml.moving_sum', 'ml.event', '{user_id}', 'at', 'sum', 'amount', ('rolling ' || trunc(1 + random() * 5) || 'd')::featurestore.time_window, replace => true);
 SELECT featurestore.create_feature_spec('ml.moving', ARRAY[featurestore.lookup('ml.moved', '{user_id}', '{v}', default_values => jsonb_build_object('v', trunc(random() * 5)))], replace => true);
 ALTER TABLE ml.moved DROP x;
 TRUNCATE ml.moved;
 INSERT INTO ml.moved SELECT i, '2024-01-05', i FROM generate_series(1, 500) AS i;
 ANALYZE ml.moved;
 REINDEX TABLE ml.moved;
+BEGIN;
+SELECT featurestore.drop_feature_spec('ml.moving');
+DROP TABLE ml.moved;
+ROLLBACK;
+SELECT featurestore.drop_feature_spec('ml.moving');
+SELECT pg_sleep(0.01);
+SELECT featurestore.create_feature_spec('ml.moving', ARRAY[featurestore.lookup('ml.moved', '{user_id}', '{v}')]);
 END
 $primary->safe_psql('postgres', <<'END');
 CREATE TABLE ml.moved (user_id int, at timestamptz, v int, PRIMARY KEY (user_id, at));
 SELECT featurestore.create_online_table('ml.moved', timeseries_column => 'at');
 SELECT featurestore.create_feature_spec('ml.moving', ARRAY[featurestore.lookup('ml.moved', '{user_id}', '{v}')]);
 END
-my @clients = map { IPC::Run::start([ 'pgbench', '-n', '-c', $_ eq 'train' ? 2 : 1, '-T', '5', '--max-tries=1', '-f', "$directory/$_.sql", '-d', $primary->connstr('postgres') ], '<', \undef, '>', "$directory/$_.out", '2>&1') } 'train', 'change';
+my @clients = map { IPC::Run::start([ 'psql', '-XqAt', '-f', "$directory/$_.sql", '-d', $primary->connstr('postgres') ], '<', \undef, '>', "$directory/$_.out", '2>', "$directory/$_.err") } 'train1', 'train2', 'change';
 IPC::Run::finish($_) foreach @clients;
-my $log = slurp_file($primary->logfile);
-ok($log !~ /TRAP:|PANIC|terminated by signal/, 'nothing crashes');
-my %codes;
-$codes{$1}++ while slurp_file("$directory/train.out") =~ /ERROR:  ([^\n]*)/g;
-note join "\n", map { "$codes{$_} $_" } sort keys %codes;
-is(join("\n", grep { !/deadlock detected|changed|does not exist|could not serialize|rewritten|being used|concurrently/ } keys %codes), '', 'what fails has a reason');
+ok(!$primary->log_contains('TRAP:|PANIC|terminated by signal'), 'nothing crashes');
+my %errors;
+foreach my $client ('train1', 'train2', 'change')
+{
+	foreach my $line (split /\n/, slurp_file("$directory/$client.err"))
+	{
+		$errors{$1}++ if $line =~ /(?:ERROR|FATAL):  (.*)/;
+	}
+}
+note join "\n", map { "$errors{$_} $_" } sort keys %errors;
+is(join("\n", grep { !/deadlock detected|feature spec "ml.moving" does not exist|current transaction is aborted|cursor "c" does not exist|ml\.train_\d|other objects depend on it|was dropped while|changed while|cache lookup/ } sort keys %errors), '', 'what fails has a reason');
+is(join("\n", grep { /cache lookup|could not open relation/ } sort keys %errors), '', 'that is for users');
 
 #
 # Dumps: training sets come back with what they are pinned to
@@ -296,7 +318,7 @@ sub check_copy
 	}
 	is($node->safe_psql('postgres', q{DROP TABLE ml.again; SELECT featurestore.drop_training_set('ml.train'); SELECT count(*) FROM featurestore.training_sets; SELECT count(*) FROM featurestore.spec WHERE training_set IS NOT NULL}), "\n0\n0",
 		"$what: they go with what was made for them");
-	$node->safe_psql('postgres', q{SELECT featurestore.drop_feature_spec('ml.model')});
+	$node->safe_psql('postgres', q{SELECT featurestore.drop_feature_spec('ml.model'), featurestore.drop_feature_spec('ml.wide')});
 	is(scalar($node->psql('postgres', q{ALTER TABLE ml.rating DROP note})), 0, "$what: then nothing is pinned");
 }
 
