@@ -140,7 +140,6 @@ static void
 enlarge(AskedLabels *asked)
 {
 	Size		bytes = asked->capacity * 2 * sizeof(PlainLabel);
-	MemoryContext old;
 
 	if (bytes <= (Size) work_mem * 1024 / 2)
 	{
@@ -148,9 +147,7 @@ enlarge(AskedLabels *asked)
 		asked->capacity *= 2;
 		return;
 	}
-	old = MemoryContextSwitchTo(asked->answer->cxt);
 	begin_sort(asked);
-	MemoryContextSwitchTo(old);
 	for (Size i = 0; i < asked->n; i++)
 	{
 		PlainLabel *plain = &asked->plain[i];
