@@ -138,17 +138,25 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._training_items(featurestore.spec_item[], text) IS 'internal: items as the query of a spec for training';
 
+/* Keeps a spec from being replaced and dropped until the transaction ends; false if it is gone already. */
+CREATE FUNCTION featurestore._lock_spec(spec regclass) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'lock_spec' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION featurestore._lock_spec(regclass) IS 'internal: locks a spec, if it is there';
+
 /*
- * The spec that name is resolved to by the caller; NULL if items
+ * The spec that name is resolved to by the caller, locked; NULL if items
  * are given instead.  Raises 22023 unless one of them is, 42704 if there is no
  * such spec.
  */
 CREATE FUNCTION featurestore._training_spec(name text, resolved regclass, items featurestore.spec_item[]) RETURNS featurestore.spec
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	result featurestore.spec := (SELECT s FROM featurestore.spec AS s WHERE s.relation = resolved);
+	result featurestore.spec;
 BEGIN
+	IF featurestore._lock_spec(resolved) THEN
+		SELECT * INTO result FROM featurestore.spec AS s WHERE s.relation = resolved;
+	END IF;
 	IF num_nonnulls(name, items) <> 1 THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = CASE WHEN name IS NULL THEN 'neither spec nor items is given' ELSE 'both spec and items are given' END,
 			HINT = 'Give the name of a feature spec, or items as for create_feature_spec.';
@@ -242,13 +250,18 @@ CREATE FUNCTION featurestore._features_of_spec(spec featurestore.spec) RETURNS S
 		SELECT DISTINCT d.refobjid, d.refobjsubid FROM pg_rewrite w
 		JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
 		WHERE w.ev_class = spec.relation
+	), candidate AS MATERIALIZED (
+		/* before anything is computed of a feature, since there may be many */
+		SELECT f.* FROM featurestore.feature f
+		WHERE EXISTS (SELECT FROM read JOIN pg_attribute a ON a.attrelid = read.refobjid AND a.attnum = read.refobjsubid
+					  WHERE a.attrelid = f.online_table AND a.attname = f.state_column)
+	), definition AS MATERIALIZED (
+		SELECT pg_get_viewdef(spec.relation) AS text WHERE EXISTS (SELECT FROM candidate)
 	), found AS (
 		SELECT f.relation, f.online_table, f.state_column, i.call, f.time_window::text AS time_window,
 			   spec.items @? format('$.**."names"[*] ? (@ == %s)', to_jsonb(featurestore._relation_name(f.relation)))::jsonpath AS is_named
-		FROM featurestore.feature f CROSS JOIN LATERAL featurestore._function_info(f.function, f.input_type, f.params) AS i
-		WHERE EXISTS (SELECT FROM read JOIN pg_attribute a ON a.attrelid = read.refobjid AND a.attnum = read.refobjsubid
-					  WHERE a.attrelid = f.online_table AND a.attname = f.state_column)
-			AND strpos(pg_get_viewdef(spec.relation), format('%I, %L::text, %L::featurestore.time_window', f.state_column, i.call, f.time_window)) > 0
+		FROM definition CROSS JOIN candidate f CROSS JOIN LATERAL featurestore._function_info(f.function, f.input_type, f.params) AS i
+		WHERE strpos(definition.text, format('%I, %L::text, %L::featurestore.time_window', f.state_column, i.call, f.time_window)) > 0
 	)
 	SELECT relation FROM (SELECT *, bool_or(is_named) OVER (PARTITION BY online_table, state_column, call, time_window) AS one_is_named FROM found) AS f
 	WHERE is_named OR NOT one_is_named

@@ -1,9 +1,10 @@
 /*
  * check.c
- *	  Checks a spec as a whole, when it is created.
+ *	  Checks a spec as a whole when it is created; locks it for those who copy it.
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
@@ -18,6 +19,7 @@
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(check_spec);
+PG_FUNCTION_INFO_V1(lock_spec);
 
 /*
  * Can parallel workers read this relation through an index or the planner?
@@ -70,4 +72,26 @@ check_spec(PG_FUNCTION_ARGS)
 	lookup_close(run);
 	PG_RETURN_TEXT_P(cstring_to_text(label == PROPARALLEL_SAFE ? "SAFE" :
 									 label == PROPARALLEL_RESTRICTED ? "RESTRICTED" : "UNSAFE"));
+}
+
+/*
+ * _lock_spec(spec regclass) RETURNS boolean
+ * Locks a spec's view until the end of the transaction, without a look at
+ * privileges, which a lookup needs on what the view reads; false if it is gone.
+ */
+Datum
+lock_spec(PG_FUNCTION_ARGS)
+{
+	Datum		values[CATALOG_MAX_COLUMNS];
+	bool		nulls[CATALOG_MAX_COLUMNS];
+	Relation	view;
+
+	/* nobody is to lock here what is no spec */
+	if (!catalog_fetch("spec", PG_GETARG_OID(0), NULL, values, nulls))
+		PG_RETURN_BOOL(false);
+	view = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	if (!view)
+		PG_RETURN_BOOL(false);
+	relation_close(view, NoLock);
+	PG_RETURN_BOOL(true);
 }
