@@ -68,7 +68,7 @@ BEGIN
 		'view', feature.relation::oid::text, 'source', feature.source::oid::text, 'entity', to_jsonb(feature.entity),
 		'time', feature.timeseries_column, 'input', feature.input, 'filter', feature.filter, 'template', template,
 		'rows', pg_get_viewdef(feature.relation),
-		'reads_source', source.relkind IN ('r', 'p', 'm', 'f') AND NOT source.relrowsecurity
+		'reads_source', source.relkind IN ('r', 'p', 'm', 'f') AND NOT row_security_active(source.oid)
 			AND has_schema_privilege(source.relnamespace, 'USAGE') AND has_table_privilege(source.oid, 'SELECT')));
 END
 $$;
