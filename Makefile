@@ -79,6 +79,7 @@ bench:
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/stream
 	test/cluster --config "shared_preload_libraries = 'featurestore'" --config "featurestore.autostart_worker = on" --config "shared_buffers = 2GB" test/bench/serve_log
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/history
+	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/training
 
 pg-config:
 	@echo $(PG_CONFIG)
