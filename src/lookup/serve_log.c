@@ -48,13 +48,13 @@ PG_FUNCTION_INFO_V1(serve_log_state);
 /* Databases that can log at a time. */
 #define DATABASES 64
 
-typedef struct Block
+typedef struct LogBlock
 {
 	int			next;
 	char		data[BLOCK_SIZE - sizeof(int)];
-} Block;
+} LogBlock;
 
-#define BLOCK_DATA (sizeof(((Block *) NULL)->data))
+#define BLOCK_DATA (sizeof(((LogBlock *) NULL)->data))
 
 /* What a database has logged. */
 typedef struct LoggingDatabase
@@ -76,7 +76,7 @@ typedef struct ServeLog
 	int			first_free;
 	int			nfree;
 	LoggingDatabase databases[DATABASES];
-	Block		blocks[FLEXIBLE_ARRAY_MEMBER];
+	LogBlock		blocks[FLEXIBLE_ARRAY_MEMBER];
 } ServeLog;
 
 /* What a run keeps to log its rows. */
@@ -99,13 +99,13 @@ static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
 static int
 number_of_blocks(void)
 {
-	return (int) ((Size) serve_log_size * 1024 / sizeof(Block));
+	return (int) ((Size) serve_log_size * 1024 / sizeof(LogBlock));
 }
 
 static Size
 shared_size(void)
 {
-	return add_size(offsetof(ServeLog, blocks), mul_size(number_of_blocks(), sizeof(Block)));
+	return add_size(offsetof(ServeLog, blocks), mul_size(number_of_blocks(), sizeof(LogBlock)));
 }
 
 static void
