@@ -47,6 +47,7 @@ time_literal(Oid type, TimestampTz time)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));
+	tm.tm_isdst = 0;			/* a zone is known, so that it is written */
 	if (type == DATEOID)
 		EncodeDateOnly(&tm, USE_ISO_DATES, text);
 	else

@@ -1,0 +1,55 @@
+--
+-- What training must not get wrong at its edges: other settings, other keys,
+-- other owners, other names, other forms of tables
+--
+\set SHOW_CONTEXT never
+\pset null '(null)'
+SET client_min_messages = warning;
+CREATE SCHEMA training_edges;
+SET search_path = training_edges, featurestore;
+SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
+\getenv abs_srcdir PG_ABS_SRCDIR
+\i :abs_srcdir/sql/include/helpers.sql
+
+-- Rows by both plans: those of a sweep, and those of a seek that differ
+CREATE FUNCTION by_both(arguments text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	plan text;
+	rows text[];
+	c refcursor;
+	r record;
+BEGIN
+	FOREACH plan IN ARRAY '{sweep,seek}'::text[] LOOP
+		PERFORM set_config('featurestore.training_plan', plan, true);
+		rows := '{}';
+		EXECUTE format('SELECT training_rows(%s)', arguments) INTO c;
+		LOOP
+			FETCH c INTO r;
+			EXIT WHEN NOT FOUND;
+			rows := rows || r::text;
+		END LOOP;
+		CLOSE c;
+		IF plan = 'sweep' THEN
+			RETURN QUERY SELECT unnest(rows);
+			PERFORM set_config('training_edges.swept', rows::text, true);
+		ELSIF rows::text <> current_setting('training_edges.swept') THEN
+			RETURN QUERY SELECT 'seek: ' || unnest(rows);
+		END IF;
+	END LOOP;
+END
+$$;
+
+--
+-- The zone of the session does not move the bounds of what is read
+--
+CREATE TABLE event (k int, at timestamptz, x int);
+INSERT INTO event VALUES (1, '2024-01-01 00:30Z', 1), (1, '2024-01-01 20:00Z', 10);
+SELECT register_feature('sum_1d', 'event', '{k}', 'at', 'sum', 'x', 'rolling 1d hop 0');
+CREATE TABLE price (k int, ts timestamptz, p int, PRIMARY KEY (k, ts));
+INSERT INTO price VALUES (1, '2024-01-01 10:00Z', 5), (1, '2024-01-01 20:00Z', 6);
+SET TimeZone = 'Asia/Tokyo';
+SELECT by_both($$'SELECT 1 AS k, ''2024-01-02 00:00Z''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{sum_1d}', '{k}'), lookup('price', '{k}', '{p}')]$$);
+SET TimeZone = 'America/Los_Angeles';
+SELECT by_both($$'SELECT 1 AS k, ''2024-01-02 00:00Z''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{sum_1d}', '{k}'), lookup('price', '{k}', '{p}')]$$);
+SET TimeZone = 'UTC';
