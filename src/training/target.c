@@ -45,6 +45,11 @@ target_open(Oid relid, TupleDesc *desc)
 
 	lock_owned_relation(relid, RowExclusiveLock);
 	target->rel = table_open(relid, NoLock);
+	if (target->rel->rd_rel->relkind != RELKIND_RELATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(target->rel)),
+				 errdetail("Rows of training sets go into an ordinary table.")));
 	target->slot = table_slot_create(target->rel, NULL);
 	target->command = GetCurrentCommandId(true);
 	*desc = RelationGetDescr(target->rel);

@@ -53,3 +53,12 @@ SELECT by_both($$'SELECT 1 AS k, ''2024-01-02 00:00Z''::timestamptz AS t', times
 SET TimeZone = 'America/Los_Angeles';
 SELECT by_both($$'SELECT 1 AS k, ''2024-01-02 00:00Z''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{sum_1d}', '{k}'), lookup('price', '{k}', '{p}')]$$);
 SET TimeZone = 'UTC';
+
+--
+-- Rows go into ordinary tables only
+--
+SELECT create_feature_spec('prices', ARRAY[lookup('price', '{k}', '{p}')]);
+CREATE VIEW no_table AS SELECT 1 AS k;
+CREATE TABLE parts (k int) PARTITION BY LIST (k);
+SELECT refused($$SELECT featurestore._fill_training_set('no_table', 'prices', 'SELECT 1 AS k, now() AS t', 't', NULL, false, NULL)$$);
+SELECT refused($$SELECT featurestore._fill_training_set('parts', 'prices', 'SELECT 1 AS k, now() AS t', 't', NULL, false, NULL)$$);
