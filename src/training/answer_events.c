@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "training/answer_plan.h"
 
@@ -31,9 +32,24 @@ describe_states(SpecItem *item, const SpecWindows *windows)
 	return call_for_object("SELECT featurestore._training_states($1, $2)", 2, types, values, nulls);
 }
 
+/* Are a source's keys of the types, and in the order, of those of an item? */
+static bool
+has_keys_of(const AnswerSource *source, ItemPlanner *planner)
+{
+	for (int i = 0; i < source->nkeys; i++)
+	{
+		Form_pg_attribute attr =
+			TupleDescAttr(RelationGetDescr(planner->rel), planner->item->keys[i].attno - 1);
+
+		if (source->key_types[i] != attr->atttypid || source->key_collations[i] != attr->attcollation)
+			return false;
+	}
+	return true;
+}
+
 /* The plan of events with an item's keys, or NULL. */
 static AnswerPlan *
-find_plan(const AnswerPlan *wanted, List *plans)
+find_plan(ItemPlanner *planner, const AnswerPlan *wanted, List *plans)
 {
 	ListCell   *lc;
 
@@ -43,7 +59,8 @@ find_plan(const AnswerPlan *wanted, List *plans)
 		AnswerSource *source = linitial(plan->sources);
 
 		if (source->kind == SOURCE_EVENTS && plan->nkeys == wanted->nkeys &&
-			memcmp(plan->key_columns, wanted->key_columns, sizeof(int) * plan->nkeys) == 0)
+			memcmp(plan->key_columns, wanted->key_columns, sizeof(int) * plan->nkeys) == 0 &&
+			has_keys_of(source, planner))
 			return plan;
 	}
 	return NULL;
@@ -222,7 +239,7 @@ plan_events(ItemPlanner *planner, int item, List **plans)
 			return false;
 	}
 	wanted = make_plan(planner, item);
-	plan = find_plan(wanted, *plans);
+	plan = find_plan(planner, wanted, *plans);
 	if (plan)
 		plan->items[plan->nitems++] = item;
 	else

@@ -62,3 +62,13 @@ CREATE VIEW no_table AS SELECT 1 AS k;
 CREATE TABLE parts (k int) PARTITION BY LIST (k);
 SELECT refused($$SELECT featurestore._fill_training_set('no_table', 'prices', 'SELECT 1 AS k, now() AS t', 't', NULL, false, NULL)$$);
 SELECT refused($$SELECT featurestore._fill_training_set('parts', 'prices', 'SELECT 1 AS k, now() AS t', 't', NULL, false, NULL)$$);
+
+--
+-- Keys of one name and type that sort otherwise
+--
+CREATE TABLE plain (u text COLLATE "C", at timestamptz);
+CREATE TABLE icu (u text COLLATE "und-x-icu", at timestamptz);
+INSERT INTO plain SELECT u, '2024-01-01' FROM unnest('{B,a,C,b,A,c}'::text[]) AS u;
+INSERT INTO icu SELECT * FROM plain;
+SELECT register_feature('of_plain', 'plain', '{u}', 'at', 'count', NULL, 'rolling 3d hop 0'), register_feature('of_icu', 'icu', '{u}', 'at', 'count', NULL, 'rolling 3d hop 0');
+SELECT by_both($$'SELECT u, ''2024-01-02''::timestamptz AS t FROM plain', timestamp_column => 't', items => ARRAY[feature('{of_plain}', '{u}'), feature('{of_icu}', '{u}')]$$);
