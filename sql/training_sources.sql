@@ -37,8 +37,8 @@ COMMENT ON FUNCTION featurestore._training_table(regclass) IS 'internal: what tr
 /*
  * What the states in a column of an online table, or with NULL those that the
  * feature that relation is would have, are made of, as an object; NULL if they
- * are not those of features.  view gives the events with the rights of its
- * owner; reads_source: the caller can read the source itself, where input and
+ * are not those of features.  view gives the events with the rights of
+ * rows_owner, or of the caller; reads_source: the caller can read the source itself, where input and
  * filter apply; template is an empty state.
  */
 CREATE FUNCTION featurestore._training_states(relation regclass, state_column text) RETURNS jsonb
@@ -73,3 +73,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION featurestore._training_states(regclass, text) IS 'internal: what states are made of';
+		'rows_owner', (SELECT c.relowner::text FROM pg_class c WHERE c.oid = feature.relation
+					   AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)),

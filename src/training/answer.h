@@ -93,6 +93,7 @@ typedef struct AnswerSource
 	List	   *tracks;
 	char	   *rows;			/* the view's text, if the view is read */
 } AnswerSource;
+	Oid			rows_owner;		/* whose rights it is read with; 0: the user's */
 
 /* A label that was asked for. */
 typedef struct AskedLabel

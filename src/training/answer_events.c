@@ -79,6 +79,14 @@ same_keys(const AnswerSource *a, const AnswerSource *b)
 	return true;
 }
 
+/* Do two views with the same text have the same rows?  Whose rights they are read with can decide. */
+static bool
+same_rows(const AnswerSource *a, const AnswerSource *b)
+{
+	return a->relid == b->relid ||
+		(strcmp(a->rows, b->rows) == 0 && a->rows_owner == b->rows_owner);
+}
+
 /* The source of a plan that has these events; added if there is none yet. */
 static AnswerSource *
 find_source(ItemPlanner *planner, AnswerPlan *plan, JsonbContainer *states)
@@ -91,12 +99,13 @@ find_source(ItemPlanner *planner, AnswerPlan *plan, JsonbContainer *states)
 
 	set_time(wanted, json_get_string(states, "time"));
 	wanted->rows = rows;
+	wanted->rows_owner = get_relation(states, "rows_owner");
 	foreach(lc, plan->sources)
 	{
 		AnswerSource *source = lfirst(lc);
 
 		if (strcmp(source->time, wanted->time) == 0 && same_keys(source, wanted) &&
-			(rows ? source->rows && strcmp(source->rows, rows) == 0 :
+			(rows ? source->rows && same_rows(source, wanted) :
 			 !source->rows && source->relid == wanted->relid))
 			return source;
 	}

@@ -72,3 +72,26 @@ INSERT INTO plain SELECT u, '2024-01-01' FROM unnest('{B,a,C,b,A,c}'::text[]) AS
 INSERT INTO icu SELECT * FROM plain;
 SELECT register_feature('of_plain', 'plain', '{u}', 'at', 'count', NULL, 'rolling 3d hop 0'), register_feature('of_icu', 'icu', '{u}', 'at', 'count', NULL, 'rolling 3d hop 0');
 SELECT by_both($$'SELECT u, ''2024-01-02''::timestamptz AS t FROM plain', timestamp_column => 't', items => ARRAY[feature('{of_plain}', '{u}'), feature('{of_icu}', '{u}')]$$);
+
+--
+-- Views of features that read the same, each with the rights of its owner
+--
+CREATE ROLE regress_edges_a;
+CREATE ROLE regress_edges_b;
+CREATE ROLE regress_edges_c;
+GRANT CREATE, USAGE ON SCHEMA training_edges TO regress_edges_a, regress_edges_b, regress_edges_c;
+CREATE TABLE shared (k int, at timestamptz, tenant int);
+INSERT INTO shared VALUES (1, '2024-01-01', 1), (1, '2024-01-01', 2), (1, '2024-01-01', 2);
+ALTER TABLE shared ENABLE ROW LEVEL SECURITY;
+CREATE POLICY a ON shared TO regress_edges_a USING (tenant = 1);
+CREATE POLICY b ON shared TO regress_edges_b USING (tenant = 2);
+GRANT SELECT, TRIGGER ON shared TO regress_edges_a, regress_edges_b;
+SET ROLE regress_edges_a;
+SELECT register_feature('of_a', 'shared', '{k}', 'at', 'count', NULL, 'rolling 3d hop 0');
+GRANT SELECT ON of_a TO regress_edges_c;
+SET ROLE regress_edges_b;
+SELECT register_feature('of_b', 'shared', '{k}', 'at', 'count', NULL, 'rolling 3d hop 0');
+GRANT SELECT ON of_b TO regress_edges_c;
+SET ROLE regress_edges_c;
+SELECT by_both($$'SELECT 1 AS k, ''2024-01-02''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{of_a,of_b}', '{k}')]$$);
+RESET ROLE;
