@@ -170,7 +170,7 @@ answer_begin(Spec *spec, AnswerPlan *plan, Datum visible_in)
 		answer->visible_in = OidOutputFunctionCall(output, visible_in);
 	}
 	answer->first_at = DT_NOEND;
-	answer->last_at = DT_NOBEGIN;
+	answer->last_bound = DT_NOBEGIN;
 	answer->first_row = PG_INT64_MAX;
 	answer->last_row = PG_INT64_MIN;
 	describe_keys(answer);
@@ -192,14 +192,21 @@ answer_ask(Answer *answer, int64 row, const Datum *keys, TimestampTz at, Timesta
 		.known_at = answer->plan->has_known_at ? known_at : DT_NOEND
 	};
 
+	SourceKind	kind = ((AnswerSource *) linitial(answer->plan->sources))->kind;
 	/* Of versions, that which was valid at T and known is the one valid at the earlier of both */
 	if (((AnswerSource *) linitial(answer->plan->sources))->kind == SOURCE_VERSIONS)
 		label.bound = Min(at, label.known_at);
 	asked_add(answer->labels, &label);
+	/* Those of a row that has a time come in the order in which they became known */
+	if (kind == SOURCE_VERSIONS_BY_DATE)
+	{
+		label.bound = known_at;
+		label.known_at = at;
+	}
 	answer->first_row = Min(answer->first_row, row);
 	answer->last_row = Max(answer->last_row, row);
 	answer->first_at = Min(answer->first_at, at);
-	answer->last_at = Max(answer->last_at, at);
+	answer->last_bound = Max(answer->last_bound, label.bound);
 }
 
 /* Gives the result of a label, once rows have come. */

@@ -24,6 +24,7 @@ typedef enum SourceKind
 	SOURCE_AS_OF,				/* of each key the newest at T counts */
 	SOURCE_VERSIONS,			/* of each key the version valid at T counts */
 	SOURCE_DATED_VERSIONS,		/* versions of rows with a time: as of T and of known_at */
+	SOURCE_VERSIONS_BY_DATE,	/* versions of a key's one row, which has a time: likewise */
 	SOURCE_CURRENT,				/* the one row of a key, whatever T */
 	SOURCE_EVENTS				/* all in windows count */
 } SourceKind;
@@ -71,7 +72,7 @@ typedef struct AnswerSource
 	Oid			time_type;
 	List	   *order;			/* of what follows the time */
 	char	   *filter;			/* or NULL */
-	char	   *arrived;		/* when a row became known, or NULL */
+	char	   *arrived;		/* when a row became known, or NULL; VERSIONS_BY_DATE: its time */
 	char	   *deleted;		/* or NULL */
 	bool		is_restricted;	/* visible_in says which rows count */
 	bool		has_xmin;		/* it can, and when rows arrived can be told */
@@ -165,7 +166,7 @@ struct Answer
 	int64		first_row;
 	int64		last_row;
 	TimestampTz first_at;
-	TimestampTz last_at;
+	TimestampTz last_bound;
 };
 
 /* answer.c */

@@ -315,20 +315,23 @@ static AnswerSource *
 read_history(ItemPlanner *planner)
 {
 	SpecItem   *item = planner->item;
-	bool		is_dated = item->access->is_newest && planner->has_known_at;
-	AnswerSource *source = make_source(planner, is_dated ? SOURCE_DATED_VERSIONS : SOURCE_VERSIONS,
-									   get_relation(planner->table, "history"));
+	bool		has_date = item->time_attno && planner->has_known_at;
+	SourceKind	kind = !has_date ? SOURCE_VERSIONS :
+		item->access->is_newest ? SOURCE_DATED_VERSIONS : SOURCE_VERSIONS_BY_DATE;
+	AnswerSource *source = make_source(planner, kind, get_relation(planner->table, "history"));
 
 	source->deleted = "source._is_deleted";
 	source->is_restricted = true;
-	if (is_dated)
-	{
+	if (has_date)
 		set_time(source, get_attname(item->relid, item->time_attno, false));
 		source->order = list_make1("source._valid_from");
 		source->arrived = "source._valid_from";
 	}
-	else
-		set_time(source, "_valid_from");
+	if (kind == SOURCE_VERSIONS_BY_DATE)
+		source->arrived = psprintf(source->time_type == DATEOID ?
+								   "coalesce(%s::pg_catalog.timestamp AT TIME ZONE 'UTC', '-infinity')" :
+								   "coalesce(%s, '-infinity')", source->time);
+	set_time(source, "_valid_from");
 	return source;
 }
 

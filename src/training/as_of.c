@@ -166,6 +166,9 @@ find_kept(AsOfTaker *as_of, const AskedLabel *label)
 
 		if (row->arrived <= label->known_at && !row->is_deleted)
 			return row;
+		/* There was one row, which is gone */
+		if (row->arrived <= label->known_at && as_of->source->kind == SOURCE_VERSIONS_BY_DATE)
+			return NULL;
 		/* The versions before one that counts, though it says deleted, do not */
 		if (row->arrived <= label->known_at && as_of->source->kind == SOURCE_DATED_VERSIONS)
 		{
@@ -264,7 +267,8 @@ as_of_taker(AnswerPass *pass)
 	as_of->source = source;
 	as_of->item = &pass->answer->spec->items[plan->items[0]];
 	as_of->keeps_all = source->arrived &&
-		(source->kind == SOURCE_AS_OF || source->kind == SOURCE_DATED_VERSIONS);
+		(source->kind == SOURCE_AS_OF || source->kind == SOURCE_DATED_VERSIONS ||
+		 source->kind == SOURCE_VERSIONS_BY_DATE);
 	as_of->taker.clear = clear;
 	as_of->taker.take = as_of->keeps_all ? keep : hold;
 	as_of->taker.give = give;

@@ -64,7 +64,7 @@ lo_literal(AnswerPass *pass)
 	if (lo < MIN_TIMESTAMP)
 		return psprintf("'-infinity'::pg_catalog.%s",
 						pass->source->time_type == DATEOID ? "date" : "timestamptz");
-	return time_literal(pass->source->time_type, Min(lo, pass->answer->last_at));
+	return time_literal(pass->source->time_type, Min(lo, pass->answer->last_bound));
 }
 
 /* The columns of a row, as k0, k1, ..., at, arrived, deleted, c0, c1, ... */
@@ -162,7 +162,7 @@ sweep_query(AnswerPass *pass)
 {
 	const AnswerSource *source = pass->source;
 	Names		names = {.lo = source->kind == SOURCE_EVENTS ? lo_literal(pass) : NULL,
-		.bound = time_literal(source->time_type, pass->answer->last_at)};
+		.bound = time_literal(source->time_type, pass->answer->last_bound)};
 	StringInfoData keys;
 	StringInfoData sql;
 
@@ -238,7 +238,7 @@ range_query(AnswerPass *pass, bool is_probe)
 {
 	const AnswerSource *source = pass->source;
 	Names		of_probe = {.key = "$%d",.lo = lo_literal(pass),
-		.bound = time_literal(source->time_type, pass->answer->last_at)};
+		.bound = time_literal(source->time_type, pass->answer->last_bound)};
 	const Names *names = is_probe ? &of_probe : &of_label;
 	StringInfoData sql;
 

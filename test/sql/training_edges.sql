@@ -95,3 +95,30 @@ GRANT SELECT ON of_b TO regress_edges_c;
 SET ROLE regress_edges_c;
 SELECT by_both($$'SELECT 1 AS k, ''2024-01-02''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{of_a,of_b}', '{k}')]$$);
 RESET ROLE;
+
+--
+-- One row a key that has a time of its own: with known_at it counts by that time, as of what was known
+--
+CREATE TABLE driver (id int PRIMARY KEY, at timestamptz, day date, v int);
+SELECT create_online_table('driver', timeseries_column => 'at', history => true);
+INSERT INTO driver VALUES (1, '2024-03-01', '2024-03-01', 5), (2, '2024-03-01', '2024-03-01', 6), (3, '2024-03-01', '2024-03-01', 7);
+SELECT clock_timestamp() AS first \gset
+UPDATE driver SET at = '2024-06-01', v = 50 WHERE id = 1;
+UPDATE driver SET at = '2024-02-01', v = 60 WHERE id = 2;
+DELETE FROM driver WHERE id = 3;
+SELECT clock_timestamp() AS second \gset
+SELECT create_feature_spec('drivers', ARRAY[lookup('driver', '{id}', '{v}', default_values => '{"v": -1}')]);
+CREATE TABLE driver_label AS SELECT id, t, known_at, known_at::timestamptz AS known FROM generate_series(1, 3) AS id,
+	unnest('{2024-01-15,2024-02-15,2024-04-01,2024-07-01}'::timestamptz[]) AS t, unnest(ARRAY[:'first', :'second']) AS known_at;
+CREATE TABLE by_date AS SELECT id, t, known, (
+	SELECT CASE WHEN h._is_deleted THEN -1 ELSE h.v END FROM driver_history h
+	WHERE h.id = l.id AND h._valid_from <= l.known AND (h._is_deleted OR h.at <= l.t) ORDER BY h._valid_from DESC LIMIT 1) AS v
+	FROM driver_label AS l;
+SET featurestore.training_plan = sweep;
+SELECT count(*) FROM create_training_set('driver_sweep', 'SELECT id, t, known FROM driver_label', 'drivers', 't', known_at => 'known');
+SET featurestore.training_plan = seek;
+SELECT count(*) FROM create_training_set('driver_seek', 'SELECT id, t, known FROM driver_label', 'drivers', 't', known_at => 'known');
+RESET featurestore.training_plan;
+SELECT count(*) AS compared, count(*) FILTER (WHERE s.v <> coalesce(d.v, -1)) AS by_sweep, count(*) FILTER (WHERE k.v <> coalesce(d.v, -1)) AS by_seek, count(DISTINCT s.v) AS values
+	FROM by_date AS d JOIN driver_sweep AS s USING (id, t, known) JOIN driver_seek AS k USING (id, t, known);
+SELECT id, t::date, known::text = :'second' AS is_later, v FROM driver_sweep ORDER BY 1, 3, 2;
