@@ -16,6 +16,7 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -191,18 +192,18 @@ answer_ask(Answer *answer, int64 row, const Datum *keys, TimestampTz at, Timesta
 		.keys = unconstify(Datum *, keys),.bound = at,.row = row,.at = at,
 		.known_at = answer->plan->has_known_at ? known_at : DT_NOEND
 	};
-
 	SourceKind	kind = ((AnswerSource *) linitial(answer->plan->sources))->kind;
+
 	/* Of versions, that which was valid at T and known is the one valid at the earlier of both */
-	if (((AnswerSource *) linitial(answer->plan->sources))->kind == SOURCE_VERSIONS)
+	if (kind == SOURCE_VERSIONS)
 		label.bound = Min(at, label.known_at);
-	asked_add(answer->labels, &label);
 	/* Those of a row that has a time come in the order in which they became known */
 	if (kind == SOURCE_VERSIONS_BY_DATE)
 	{
 		label.bound = known_at;
 		label.known_at = at;
 	}
+	asked_add(answer->labels, &label);
 	answer->first_row = Min(answer->first_row, row);
 	answer->last_row = Max(answer->last_row, row);
 	answer->first_at = Min(answer->first_at, at);
@@ -358,6 +359,9 @@ read_source(AnswerPass *pass)
 	double		cost;
 	SPIPlanPtr	plan;
 
+	/* Names are those of now: labels may have been long in coming */
+	LockRelationOid(pass->source->relid, AccessShareLock);
+	pass->source->relation = relation_name(pass->source->relid);
 	SPI_connect();
 	set_options(pass);
 	if (training_plan == TRAINING_PLAN_SEEK)

@@ -93,8 +93,8 @@ typedef struct AnswerSource
 	/* Events: column i is the input of track i */
 	List	   *tracks;
 	char	   *rows;			/* the view's text, if the view is read */
-} AnswerSource;
 	Oid			rows_owner;		/* whose rights it is read with; 0: the user's */
+} AnswerSource;
 
 /* A label that was asked for. */
 typedef struct AskedLabel
@@ -221,6 +221,7 @@ extern void seek_ranges(AnswerPass *pass, SPIPlanPtr plan);
 
 /* answer_plan.c */
 extern void check_restriction(AnswerSource *source);
+extern char *relation_name(Oid relid);	/* raises 42P01 if there is none */
 
 /* A time of a source as a timestamp; a date is its midnight, UTC. */
 static inline TimestampTz

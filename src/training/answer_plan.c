@@ -21,6 +21,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -204,6 +205,9 @@ make_source(ItemPlanner *planner, SourceKind kind, Oid relid)
 		source->keys[i] = table_column_sql(planner, source, item->keys[i].attno);
 		source->key_types[i] = attr->atttypid;
 		source->key_collations[i] = attr->attcollation;
+	/* Its columns are named here and read later */
+	LockRelationOid(relid, AccessShareLock);
+	relkind = get_rel_relkind(relid);
 	}
 	return source;
 }

@@ -122,3 +122,20 @@ RESET featurestore.training_plan;
 SELECT count(*) AS compared, count(*) FILTER (WHERE s.v <> coalesce(d.v, -1)) AS by_sweep, count(*) FILTER (WHERE k.v <> coalesce(d.v, -1)) AS by_seek, count(DISTINCT s.v) AS values
 	FROM by_date AS d JOIN driver_sweep AS s USING (id, t, known) JOIN driver_seek AS k USING (id, t, known);
 SELECT id, t::date, known::text = :'second' AS is_later, v FROM driver_sweep ORDER BY 1, 3, 2;
+
+--
+-- Tables that change their names while labels are read
+--
+CREATE TABLE other (k int, at timestamptz, x int);
+INSERT INTO other VALUES (1, '2024-01-01 20:00Z', 666);
+CREATE FUNCTION swap() RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	ALTER TABLE training_edges.event RENAME TO event_before;
+	ALTER TABLE training_edges.other RENAME TO event;
+	RETURN 1;
+END
+$$;
+BEGIN;
+SELECT training_rows('SELECT training_edges.swap() AS k, ''2024-01-02''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{sum_1d}', '{k}')], cursor => 'c');
+FETCH ALL FROM c;
+ROLLBACK;
