@@ -11,6 +11,11 @@ CREATE FUNCTION featurestore._is_visible_in(xmin xid, snapshot pg_snapshot) RETU
 	AS 'MODULE_PATHNAME', 'is_visible_in' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION featurestore._is_visible_in(xid, pg_snapshot) IS 'internal: whether a snapshot shows a row';
 
+/* When a row was committed whose system column xmin is this; -infinity: before this was kept; infinity: not yet. */
+CREATE FUNCTION featurestore._committed_at(xmin xid) RETURNS timestamptz
+	AS 'MODULE_PATHNAME', 'committed_at' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION featurestore._committed_at(xid) IS 'internal: when a row was committed';
+
 /*
  * What a looked-up table is kept in step with, as an object: source, filter and
  * time of a publication that publishes the newest row of each key; history and
@@ -68,10 +73,10 @@ BEGIN
 		'view', feature.relation::oid::text, 'source', feature.source::oid::text, 'entity', to_jsonb(feature.entity),
 		'time', feature.timeseries_column, 'input', feature.input, 'filter', feature.filter, 'template', template,
 		'rows', pg_get_viewdef(feature.relation),
+		'rows_owner', (SELECT c.relowner::text FROM pg_class c WHERE c.oid = feature.relation
+					   AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)),
 		'reads_source', source.relkind IN ('r', 'p', 'm', 'f') AND NOT row_security_active(source.oid)
 			AND has_schema_privilege(source.relnamespace, 'USAGE') AND has_table_privilege(source.oid, 'SELECT')));
 END
 $$;
 COMMENT ON FUNCTION featurestore._training_states(regclass, text) IS 'internal: what states are made of';
-		'rows_owner', (SELECT c.relowner::text FROM pg_class c WHERE c.oid = feature.relation
-					   AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)),

@@ -34,6 +34,7 @@
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(is_visible_in);
+PG_FUNCTION_INFO_V1(committed_at);
 
 /*
  * _is_visible_in(xmin xid, snapshot pg_snapshot) RETURNS boolean
@@ -53,6 +54,24 @@ is_visible_in(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(DirectFunctionCall2(pg_visible_in_snapshot,
 										FullTransactionIdGetDatum(FullTransactionIdFromEpochAndXid(epoch, xid)),
 										PG_GETARG_DATUM(1)));
+}
+
+/*
+ * _committed_at(xmin xid) RETURNS timestamptz
+ * When was a row committed whose system column xmin is this?  -infinity: before
+ * this was kept; infinity: not yet, by the transaction at hand.
+ */
+Datum
+committed_at(PG_FUNCTION_ARGS)
+{
+	TransactionId xid = PG_GETARG_TRANSACTIONID(0);
+	TimestampTz result;
+
+	if (TransactionIdIsCurrentTransactionId(xid))
+		PG_RETURN_TIMESTAMPTZ(DT_NOEND);
+	if (!TransactionIdIsNormal(xid) || !TransactionIdGetCommitTsData(xid, &result, NULL))
+		PG_RETURN_TIMESTAMPTZ(DT_NOBEGIN);
+	PG_RETURN_TIMESTAMPTZ(result);
 }
 
 /* Raises 55000 if it cannot be told which rows of a source a snapshot shows. */
@@ -107,7 +126,7 @@ get_relation(JsonbContainer *object, const char *member)
 	return text ? atooid(text) : InvalidOid;
 }
 
-static char *
+char *
 relation_name(Oid relid)
 {
 	char	   *name = get_rel_name(relid);
@@ -184,8 +203,11 @@ make_source(ItemPlanner *planner, SourceKind kind, Oid relid)
 {
 	SpecItem   *item = planner->item;
 	AnswerSource *source = palloc0(sizeof(AnswerSource));
-	char		relkind = get_rel_relkind(relid);
+	char		relkind;
 
+	/* Its columns are named here and read later */
+	LockRelationOid(relid, AccessShareLock);
+	relkind = get_rel_relkind(relid);
 	source->kind = kind;
 	source->label = item->name;
 	source->relid = source->origin = relid;
@@ -205,9 +227,6 @@ make_source(ItemPlanner *planner, SourceKind kind, Oid relid)
 		source->keys[i] = table_column_sql(planner, source, item->keys[i].attno);
 		source->key_types[i] = attr->atttypid;
 		source->key_collations[i] = attr->attcollation;
-	/* Its columns are named here and read later */
-	LockRelationOid(relid, AccessShareLock);
-	relkind = get_rel_relkind(relid);
 	}
 	return source;
 }
@@ -230,7 +249,7 @@ add_commit_times(AnswerSource *source)
 				 errdetail("The setting track_commit_timestamp is off."),
 				 source->kind == SOURCE_EVENTS ? errhint("Turn it on, or leave known_at out.") :
 				 errhint("Turn it on, or keep the history of the online table with history => true.")));
-	source->arrived = "coalesce(pg_catalog.pg_xact_commit_timestamp(source.xmin), '-infinity')";
+	source->arrived = "featurestore._committed_at(source.xmin)";
 }
 
 /* Adds a column of the item's table to what is read; gives its place. */
@@ -328,8 +347,11 @@ read_history(ItemPlanner *planner)
 	source->is_restricted = true;
 	if (has_date)
 		set_time(source, get_attname(item->relid, item->time_attno, false));
+	if (kind == SOURCE_DATED_VERSIONS)
+	{
 		source->order = list_make1("source._valid_from");
 		source->arrived = "source._valid_from";
+		return source;
 	}
 	if (kind == SOURCE_VERSIONS_BY_DATE)
 		source->arrived = psprintf(source->time_type == DATEOID ?
