@@ -22,6 +22,7 @@ typedef struct TakerTrack
 {
 	Timeline   *timeline;
 	bool		has_input;
+	bool		is_varying;		/* values differ in size */
 	int			nfunctions;
 	TimelineFunctions **functions;
 	int		   *first_values;	/* places of their outputs */
@@ -37,6 +38,7 @@ typedef struct WindowTaker
 	TakerTrack *tracks;
 	bool		found;			/* an event of the key */
 	MemoryContext value_cxt;	/* of the values of a label */
+	MemoryContext image_cxt;	/* of the value of an event */
 } WindowTaker;
 
 static void
@@ -69,6 +71,23 @@ trim(TakerTrack *track)
 	track->trim_at = Max(track->trim_at, 2 * timeline_bytes(track->timeline));
 }
 
+/* Adds an event; what its value is unpacked into is gone afterwards. */
+static inline void
+append(WindowTaker *windows, Timeline *timeline, bool is_varying, const SourceRow *row, int column)
+{
+	MemoryContext old;
+
+	if (!is_varying)
+	{
+		timeline_append(timeline, row->time, row->values[column], row->arrived);
+		return;
+	}
+	old = MemoryContextSwitchTo(windows->image_cxt);
+	timeline_append(timeline, row->time, row->values[column], row->arrived);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(windows->image_cxt);
+}
+
 static void
 take(Taker *taker, const SourceRow *row)
 {
@@ -85,7 +104,7 @@ take(Taker *taker, const SourceRow *row)
 		windows->found = true;
 		if (row->time < track->lo)
 			continue;
-		timeline_append(track->timeline, row->time, row->values[i], row->arrived);
+		append(windows, track->timeline, track->is_varying, row, i);
 		if (unlikely(timeline_length(track->timeline) % TRIM_INTERVAL == 0) &&
 			timeline_bytes(track->timeline) > track->trim_at)
 			trim(track);
@@ -160,6 +179,8 @@ window_taker(AnswerPass *pass)
 	windows->taker.give = give;
 	windows->value_cxt = AllocSetContextCreate(pass->answer->cxt, "featurestore window values",
 											   ALLOCSET_DEFAULT_SIZES);
+	windows->image_cxt = AllocSetContextCreate(pass->answer->cxt, "featurestore event",
+											   ALLOCSET_DEFAULT_SIZES);
 	windows->tracks = palloc0(sizeof(TakerTrack) * list_length(source->tracks));
 	foreach(lc, source->tracks)
 	{
@@ -169,6 +190,7 @@ window_taker(AnswerPass *pass)
 
 		track->timeline = timeline_make(events->type, source->arrived != NULL);
 		track->has_input = events->type->code != VALUE_NONE;
+		track->is_varying = events->type->size < 0;
 		track->functions = palloc(sizeof(TimelineFunctions *) * list_length(events->functions));
 		track->first_values = palloc(sizeof(int) * list_length(events->functions));
 		foreach(functions, events->functions)
