@@ -110,6 +110,7 @@ BEGIN
 		WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = history) THEN 'rules'
 		WHEN EXISTS (SELECT FROM pg_constraint WHERE conrelid = history AND contype = 'c') THEN 'check constraints'
 		WHEN EXISTS (SELECT FROM pg_attrdef WHERE adrelid = history) THEN 'columns with defaults, or that are generated'
+		WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = history AND t.typtype = 'd') THEN 'columns of domain types'
 		WHEN EXISTS (SELECT FROM pg_index WHERE indrelid = history AND (indexprs IS NOT NULL OR indpred IS NOT NULL)) THEN 'indexes with expressions or predicates'
 		WHEN EXISTS (SELECT FROM pg_class WHERE oid = history AND relrowsecurity) THEN 'row-level security' END;
 END

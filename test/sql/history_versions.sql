@@ -497,6 +497,23 @@ SELECT featurestore.alter_publication('owned.filled', history => true);
 DROP TRIGGER whoami ON filled_history;
 SELECT featurestore.alter_publication('owned.filled', history => true);
 SELECT relname, relowner::regrole FROM pg_class WHERE relname ~ '^filled_(history|validity)$' ORDER BY 1;
+-- nor of a domain, when it writes what was missed
+SET ROLE regress_history_owner;
+CREATE FUNCTION owned.is_good(v text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN IF current_user <> 'regress_history_owner' THEN RAISE EXCEPTION 'as %', current_user; END IF; RETURN true; END $$;
+CREATE DOMAIN owned.checked AS text CHECK (owned.is_good(value));
+ALTER TABLE filled ADD COLUMN z text;
+ALTER TABLE filled DROP COLUMN z;
+DROP VIEW filled_validity;
+ALTER TABLE filled_history ALTER COLUMN z TYPE owned.checked;
+RESET ROLE;
+ALTER TABLE filled DISABLE TRIGGER ALL;
+DELETE FROM filled WHERE id = 95;
+ALTER TABLE filled ENABLE TRIGGER ALL;
+SET ROLE regress_history_owner;
+ALTER TABLE filled_history ALTER COLUMN z TYPE text;
+RESET ROLE;
+ALTER TABLE filled ENABLE TRIGGER ALL;
+SELECT is_in_step('owned.filled');
 -- another owner
 SET ROLE regress_history_owner;
 ALTER TABLE filled OWNER TO regress_history_writer;
