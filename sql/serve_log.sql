@@ -197,8 +197,9 @@ COMMENT ON FUNCTION featurestore._log_lookups(regclass, text, float8) IS 'intern
  * worker writes them to the table NAME_log, which belongs to the spec's owner;
  * what finds no room on its way is counted (see serve_logs).  Called again it
  * changes the fraction; 0 ends it, and the table stays.  Not logged are lookups
- * of transactions that have written, through policies, on a standby, and those
- * whose request gives outputs.  Gives the table.  Raises 22004 for NULL, 22023 for
+ * of transactions that have written, on a standby, and those whose request gives
+ * outputs; nor through policies, of whoever looks up or of the spec's owner, and
+ * through views and foreign tables only those of the owner.  Gives the table.  Raises 22004 for NULL, 22023 for
  * what is no fraction, 42704 for what is no spec, 42501 to others than its owner,
  * 55000 if the library is not preloaded, 42P07 if the name of the table is taken.
  */

@@ -11,8 +11,10 @@
  * room for others.
  *
  * Rows are chosen by a hash of their keys, so that of an entity all rows are
- * logged or none.  What a transaction looks up after it has written, or through
- * policies, is left out: it may have seen what nobody else does.
+ * logged or none.  What a transaction looks up after it has written is left out,
+ * since it may have seen what nobody else does; and so is what the owner of the
+ * spec, who reads the log, might not have seen: what is looked up through policies,
+ * of whoever looks up or of the owner, or by another than the owner through a view.
  */
 #include "postgres.h"
 
@@ -21,6 +23,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -278,26 +281,58 @@ is_sampled(LookupRun *run)
 	return hash < spec->log_limit;
 }
 
-/* May a user not see some rows of a table? */
-static bool
-has_policies(LookupRun *run)
+/* The owner of a relation; InvalidOid if it is gone. */
+Oid
+owner_of(Oid relation)
 {
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/*
+ * May one user see other rows of a table than another?  A view can ask who
+ * reads it, or read tables with policies; a foreign server has users of its own.
+ */
+static bool
+depends_on_user(Relation rel, Oid user, Oid other)
+{
+	char		relkind = rel->rd_rel->relkind;
+
+	if (relkind == RELKIND_VIEW || relkind == RELKIND_FOREIGN_TABLE)
+		return user != other;
+	return rel->rd_rel->relrowsecurity &&
+		(check_enable_rls(RelationGetRelid(rel), user, true) == RLS_ENABLED ||
+		 check_enable_rls(RelationGetRelid(rel), other, true) == RLS_ENABLED);
+}
+
+/* Is what a run gives nothing that the owner of its spec, who reads the log, may not see? */
+static bool
+is_for_owner(LookupRun *run)
+{
+	Oid			owner = owner_of(run->spec->relid);
+
 	for (int i = 0; i < run->spec->nitems; i++)
 	{
 		Relation	rel = run->items[i].rel;
 
-		if (rel && rel->rd_rel->relrowsecurity &&
-			check_enable_rls(RelationGetRelid(rel), InvalidOid, true) == RLS_ENABLED)
-			return true;
+		if (rel && depends_on_user(rel, GetUserId(), owner))
+			return false;
 	}
-	return false;
+	return true;
 }
 
 bool
 serve_log_wants(LookupRun *run)
 {
 	return serve_log && !run->is_counted && !run->request->overrides && !RecoveryInProgress() &&
-		!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !has_policies(run);
+		!TransactionIdIsValid(GetTopTransactionIdIfAny()) && is_for_owner(run);
 }
 
 /* Writes what is the same for all rows of a run. */

@@ -46,6 +46,8 @@ typedef struct ServedVectors
 
 extern void serve_log_init(void);
 
+extern Oid	owner_of(Oid relation);
+
 /* For lookups: whether any row of a run is to be logged, and the current one if it is. */
 extern bool serve_log_wants(LookupRun *run);
 extern void serve_log_row(LookupRun *run);

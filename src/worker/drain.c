@@ -24,8 +24,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "lookup/serve_log.h"
@@ -37,21 +37,6 @@
 #define FORGET_INTERVAL 60000
 
 #define LOG_COLUMNS 9
-
-/* The owner of a relation; InvalidOid if it is gone. */
-static Oid
-owner_of(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
-}
 
 /* The log of a spec, which belongs to the spec's owner; InvalidOid for none. */
 static Oid
@@ -108,6 +93,22 @@ write_vector(SPIPlanPtr plan, const Spec *spec, ServedVector *vector)
 		elog(ERROR, "could not write a log of lookups");
 }
 
+/* May the current user, the owner of a spec, read all that it looks up? */
+static bool
+may_read(const Spec *spec)
+{
+	if (!HavePermissionsCompat(spec->rtes, spec->perminfos))
+		return false;
+	for (int i = 0; i < spec->nitems; i++)
+	{
+		Oid			relid = spec->items[i].relid;
+
+		if (OidIsValid(relid) && check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+			return false;
+	}
+	return true;
+}
+
 /* Writes the vectors of a spec, as its owner; gives how many. */
 static int64
 write_as_owner(Oid relid, Oid log, ServedVectors vectors)
@@ -118,7 +119,7 @@ write_as_owner(Oid relid, Oid log, ServedVectors vectors)
 	ServedVector vector;
 	int64		written = 0;
 
-	if (!HavePermissionsCompat(spec->rtes, spec->perminfos))
+	if (!may_read(spec))
 		return 0;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
