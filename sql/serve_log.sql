@@ -180,7 +180,9 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'lookups cannot be logged',
 			DETAIL = 'They leave what they gave in shared memory, which is asked for when the server starts.',
 			HINT = 'Add featurestore to shared_preload_libraries and restart the server, or let clients log what they get; see create_serve_log.';
-	ELSIF fraction = old.fraction THEN
+	END IF;
+	IF fraction = old.fraction THEN
+		PERFORM featurestore._check_serve_log(log, spec);
 		RAISE NOTICE 'this fraction of the lookups of feature spec % is logged already, skipping', spec;
 		RETURN log;
 	END IF;

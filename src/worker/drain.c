@@ -38,7 +38,7 @@
 
 #define LOG_COLUMNS 9
 
-/* The log of a spec, which belongs to the spec's owner; InvalidOid for none. */
+/* The log of a spec, which has to belong to the spec's owner; InvalidOid for none. */
 static Oid
 log_of(Oid spec)
 {
@@ -49,7 +49,15 @@ log_of(Oid spec)
 	if (!catalog_fetch("serve_log", spec, NULL, values, nulls))
 		return InvalidOid;
 	log = DatumGetObjectId(values[Anum_serve_log_log_table - 1]);
-	return OidIsValid(owner_of(spec)) && owner_of(log) == owner_of(spec) ? log : InvalidOid;
+	if (!OidIsValid(owner_of(spec)) || !OidIsValid(owner_of(log)))
+		return InvalidOid;
+	if (owner_of(log) != owner_of(spec))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("serve log \"%s\" does not belong to the owner of the spec",
+						get_rel_name(log)),
+				 errhint("Use ALTER TABLE ... OWNER TO, or rename it and call log_lookups with a fraction of 0 and then again.")));
+	return log;
 }
 
 static SPIPlanPtr

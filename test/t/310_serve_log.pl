@@ -200,6 +200,14 @@ ok($primary->poll_query_until('postgres', "SELECT lost = $lost + 1 FROM features
 run('GRANT SELECT ON rec.prices TO maker');
 my ($status, undef, $err) = $primary->psql('postgres', "SET ROLE app; SELECT featurestore.log_lookups('rec.m', 0)");
 like($err, qr/must be owner of feature spec rec.m/, 'nobody else starts or ends it');
+run('CREATE ROLE heir; GRANT ALL ON SCHEMA rec TO heir; ALTER VIEW rec.m OWNER TO heir; GRANT SELECT ON rec.prices TO heir');
+my $before = -s $primary->logfile;
+run('SELECT * FROM rec.m(1)');
+drained();
+like(slurp_file($primary->logfile, $before), qr/WARNING:.*could not be logged: serve log "m_log" does not belong to the owner/, 'a log that is not handed on with its spec is not written, and it says so');
+(undef, undef, $err) = $primary->psql('postgres', "SET ROLE heir; SELECT featurestore.log_lookups('rec.m', 1)");
+like($err, qr/is not a serve log of feature spec rec.m/, 'also to who asks again');
+run('ALTER VIEW rec.m OWNER TO maker');
 run('CREATE FUNCTION rec.trap() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO rec.caught VALUES (current_user); RETURN NEW; END$$;
 	CREATE TABLE rec.caught (who name); GRANT INSERT ON rec.caught TO maker; SET ROLE maker; CREATE TRIGGER trap BEFORE INSERT ON rec.m_log FOR EACH ROW EXECUTE FUNCTION rec.trap()');
 run('SELECT * FROM rec.m(1)');
