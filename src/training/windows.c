@@ -199,12 +199,27 @@ window_taker(AnswerPass *pass)
 	return &windows->taker;
 }
 
+/* Are statuses among the results of a spec? */
+static bool
+has_statuses(const Spec *spec)
+{
+	for (int i = 0; i < spec->nresults; i++)
+	{
+		if (spec->results[i].is_status)
+			return true;
+	}
+	return false;
+}
+
 TimestampTz
 window_taker_lo(Taker *taker, TimestampTz at)
 {
 	WindowTaker *windows = (WindowTaker *) taker;
 	int64		result = PG_INT64_MAX;
 
+	/* A status says whether there were events before the windows, too */
+	if (has_statuses(windows->pass->answer->spec))
+		return DT_NOBEGIN;
 	for (int i = 0; i < windows->ntracks; i++)
 		result = Min(result, timeline_lo(windows->tracks[i].timeline, at));
 	return result;
