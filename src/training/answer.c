@@ -236,13 +236,14 @@ give_label(AnswerPass *pass, const AskedLabel *label)
 
 /* Plans a statement; its cost is what the planner says. */
 static SPIPlanPtr
-prepare(const char *sql, int nargs, Oid *types, int options, double *cost)
+prepare(AnswerSource *source, const char *sql, int nargs, Oid *types, int options, double *cost)
 {
 	SPIPlanPtr	plan = SPI_prepare_cursor(sql, nargs, types, options);
 	CachedPlan *cached;
 
 	if (!plan)
 		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
+	check_reader(source, plan);
 	if (cost)
 	{
 		cached = SPI_plan_get_cached_plan(plan);
@@ -286,7 +287,7 @@ seek_cost(AnswerPass *pass, bool is_range)
 	char	   *sql = is_range ? range_query(pass, true) : point_query(pass, true);
 	double		cost;
 
-	SPI_freeplan(prepare(sql, n, types, CURSOR_OPT_GENERIC_PLAN, &cost));
+	SPI_freeplan(prepare(pass->source, sql, n, types, CURSOR_OPT_GENERIC_PLAN, &cost));
 	return cost + SEEK_COST;
 }
 
@@ -343,7 +344,7 @@ seek(AnswerPass *pass, bool is_range)
 	Oid			types[INDEX_MAX_KEYS + 3];
 	int			n = parameter_types(pass->source, false, is_range, types);
 	char	   *sql = is_range ? range_query(pass, false) : point_query(pass, false);
-	SPIPlanPtr	plan = prepare(sql, n, types, CURSOR_OPT_GENERIC_PLAN, NULL);
+	SPIPlanPtr	plan = prepare(pass->source, sql, n, types, CURSOR_OPT_GENERIC_PLAN, NULL);
 
 	if (is_range)
 		seek_ranges(pass, plan);
@@ -356,25 +357,32 @@ static void
 read_source(AnswerPass *pass)
 {
 	bool		is_range = pass->source->kind == SOURCE_EVENTS;
+	char	   *sweep;
 	double		cost;
 	SPIPlanPtr	plan;
+	Oid			user;
+	int			context;
 
+	GetUserIdAndSecContext(&user, &context);
 	/* Names are those of now: labels may have been long in coming */
 	LockRelationOid(pass->source->relid, AccessShareLock);
 	pass->source->relation = relation_name(pass->source->relid);
 	SPI_connect();
 	set_options(pass);
+	sweep = sweep_query(pass);
+	become_reader(pass->source, sweep);
 	if (training_plan == TRAINING_PLAN_SEEK)
 		seek(pass, is_range);
 	else
 	{
-		plan = prepare(sweep_query(pass), 0, NULL, CURSOR_OPT_PARALLEL_OK, &cost);
+		plan = prepare(pass->source, sweep, 0, NULL, CURSOR_OPT_PARALLEL_OK, &cost);
 		if (training_plan == TRAINING_PLAN_AUTO &&
 			seek_cost(pass, is_range) * asked_count(pass->answer->labels) < cost)
 			seek(pass, is_range);
 		else
 			sweep_all(pass, plan);
 	}
+	SetUserIdAndSecContext(user, context);
 	SPI_finish();
 }
 
@@ -390,7 +398,8 @@ perform_pass(AnswerPass *pass)
 								  (Size) work_mem * 1024 / 2 / answer->npasses);
 	if (asked_count(answer->labels) > 0)
 		read_source(pass);
-	AtEOXact_GUC(true, nest_level);
+	/* Functions may have changed more settings than were changed here */
+	AtEOXact_GUC(false, nest_level);
 	results_finish(pass->results);
 }
 

@@ -75,6 +75,7 @@ typedef struct AnswerSource
 	char	   *arrived;		/* when a row became known, or NULL; VERSIONS_BY_DATE: its time */
 	char	   *deleted;		/* or NULL */
 	bool		is_restricted;	/* visible_in says which rows count */
+	bool		runs_code;		/* that no lookup would run */
 	bool		has_xmin;		/* it can, and when rows arrived can be told */
 	int			ncolumns;
 	char	  **columns;		/* what is read besides */
@@ -214,6 +215,10 @@ extern void sweep_all(AnswerPass *pass, SPIPlanPtr plan);
 extern void check_row_types(AnswerSource *source, TupleDesc desc, int first);
 extern void read_row(AnswerSource *source, Datum *values, bool *nulls, SourceRow *row);
 extern void execute_into(SPIPlanPtr plan, ParamListInfo parameters, DestReceiver *receiver);
+
+/* reader.c */
+extern void check_reader(AnswerSource *source, SPIPlanPtr plan);
+extern void become_reader(AnswerSource *source, const char *sql);
 
 /* seek.c */
 extern void seek_points(AnswerPass *pass, SPIPlanPtr plan);

@@ -111,6 +111,7 @@ find_source(ItemPlanner *planner, AnswerPlan *plan, JsonbContainer *states)
 	}
 	wanted->origin = get_relation(states, "source");
 	wanted->is_restricted = true;
+	wanted->runs_code = true;
 	if (planner->has_known_at)
 		add_commit_times(wanted);
 	plan->sources = lappend(plan->sources, wanted);

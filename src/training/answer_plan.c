@@ -328,6 +328,7 @@ read_published(ItemPlanner *planner)
 	set_time(source, json_get_string(planner->table, "time"));
 	source->filter = json_get_string(planner->table, "filter");
 	source->is_restricted = true;
+	source->runs_code = true;
 	if (planner->has_known_at)
 		add_commit_times(source);
 	return source;

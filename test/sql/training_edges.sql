@@ -139,3 +139,48 @@ BEGIN;
 SELECT training_rows('SELECT training_edges.swap() AS k, ''2024-01-02''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{sum_1d}', '{k}')], cursor => 'c');
 FETCH ALL FROM c;
 ROLLBACK;
+
+--
+-- Statuses are those of a lookup by either plan: there were events, but none in the window
+--
+SELECT materialize_features('{sum_1d}', 'sums', publish_mode => 'SYNCHRONOUS');
+SELECT create_feature_spec('sums_status', ARRAY[feature('{sum_1d}', '{k}', default_values => '{"sum_1d": -5}')], with_status => true);
+SELECT by_both($$'SELECT k, t FROM (VALUES (1, ''2024-03-01Z''::timestamptz), (2, ''2024-01-02Z''), (1, ''2024-03-02Z''), (1, ''2023-01-01Z'')) AS v(k, t)', 'sums_status', 't'$$);
+SELECT by_both($$'SELECT 1 AS k, ''2024-03-02Z''::timestamptz AS t', 'sums_status', 't'$$);
+
+--
+-- Functions in filters and inputs run with the rights of their owner
+--
+CREATE TABLE ran (as_user text, function text);
+GRANT INSERT ON ran TO PUBLIC;
+SET ROLE regress_edges_a;
+CREATE FUNCTION note(name text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO training_edges.ran VALUES (current_user, name); END $$;
+CREATE FUNCTION filter(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM training_edges.note('filter'); RETURN true; END $$;
+CREATE FUNCTION input(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM training_edges.note('input'); RETURN $1; END $$;
+CREATE TABLE cost (k int, ts timestamptz, p int, PRIMARY KEY (k, ts));
+INSERT INTO cost VALUES (1, '2024-01-01', 5);
+SELECT publish_table('cost', 'cost_online', publish_mode => 'SYNCHRONOUS', primary_key => '{k,ts}', timeseries_column => 'ts', filter => 'training_edges.filter(p) AND training_edges.filter(1)');
+SELECT register_feature('cost_1d', 'cost', '{k}', 'ts', 'sum', 'training_edges.input(p)', 'rolling 1d hop 0');
+SELECT materialize_features('{cost_1d}', 'costs', publish_mode => 'SYNCHRONOUS');
+RESET ROLE;
+SELECT create_feature_spec('costs_spec', ARRAY[lookup('cost_online', '{k}', '{p}'), feature('{cost_1d}', '{k}')]);
+DELETE FROM ran;
+SELECT by_both($$'SELECT 1 AS k, ''2024-01-01 12:00Z''::timestamptz AS t', 'costs_spec', 't'$$);
+SELECT DISTINCT as_user, function FROM ran ORDER BY function;
+SELECT current_user = session_user AS is_himself;
+-- who may not read the source does not read it so either
+GRANT SELECT ON cost_online, costs, cost_1d TO regress_edges_c;
+SET ROLE regress_edges_c;
+SELECT refused($$SELECT by_both($q$'SELECT 1 AS k, ''2024-01-01 12:00Z''::timestamptz AS t', timestamp_column => 't', items => ARRAY[lookup('cost_online', '{k}', '{p}')]$q$)$$);
+SELECT by_both($$'SELECT 1 AS k, ''2024-01-01 12:00Z''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{cost_1d}', '{k}')]$$);
+RESET ROLE;
+SELECT DISTINCT as_user, function FROM ran ORDER BY function;
+-- nor does a filter read tables, which its owner can write into the catalog
+CREATE TABLE secret (s int);
+SET ROLE regress_edges_a;
+SELECT featurestore._store_definition('publication', (SELECT to_jsonb(p) || '{"filter": "(SELECT s FROM training_edges.secret) = 42"}' FROM featurestore.publication p WHERE p.relation = 'cost_online'::regclass));
+RESET ROLE;
+SELECT refused($$SELECT by_both($q$'SELECT 1 AS k, ''2024-01-01 12:00Z''::timestamptz AS t', timestamp_column => 't', items => ARRAY[lookup('cost_online', '{k}', '{p}')]$q$)$$);
+
+DROP SCHEMA training_edges CASCADE;
+DROP ROLE regress_edges_a, regress_edges_b, regress_edges_c;
