@@ -109,5 +109,20 @@ is(differences('profiles', "(SELECT i, user_id, '2090-01-01Z'::timestamptz AS at
 my $score = 'SELECT score FROM score_then s WHERE s.user_id = t.user_id AND s.at <= t.at AND s.moment = t.moment ORDER BY s.at DESC LIMIT 1';
 is(differences('scores', 'label', $known, 't.score', $score), '792 0 HISTORY_FROM', 'the newest row of those that were known, as it was then');
 
+# Rows of the transaction at hand, and of its subtransactions, are not known by then
+is($node->safe_psql('postgres', <<'END'), '2|0', 'what is not committed is not known');
+SET search_path = public, featurestore;
+SET client_min_messages = warning;
+BEGIN;
+INSERT INTO click VALUES (100, '2024-01-01Z', 1, 'a');
+SAVEPOINT s;
+INSERT INTO click VALUES (100, '2024-01-01Z', 1, 'a');
+RELEASE s;
+CREATE TEMP TABLE own AS SELECT 1 FROM create_training_set('own_all', 'SELECT 100 AS user_id, ''2024-01-01 01:00Z''::timestamptz AS at', 'windows', 'at');
+CREATE TEMP TABLE own_known AS SELECT 1 FROM create_training_set('own_known_at', 'SELECT 100 AS user_id, ''2024-01-01 01:00Z''::timestamptz AS at, now() AS known', 'windows', 'at', known_at => 'known');
+SELECT a.count_rolling1d, k.count_rolling1d FROM own_all AS a, own_known_at AS k;
+ROLLBACK;
+END
+
 $node->stop;
 done_testing();
