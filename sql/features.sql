@@ -360,22 +360,30 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._execute(text[]) IS 'internal: executes statements';
 
-/*
- * Creates the view of a feature.  A date stands for its midnight in UTC.
- */
-CREATE FUNCTION featurestore._create_feature_view(name text[], feature featurestore.feature) RETURNS regclass
-	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+/* The query of a feature's view.  A date stands for its midnight in UTC. */
+CREATE FUNCTION featurestore._feature_query(feature featurestore.feature) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 	AS $$
-DECLARE
-	qualified text := format('%I.%I', name[1], name[2]);
 BEGIN
-	EXECUTE format('CREATE VIEW %s AS SELECT %s, %s AS %I%s FROM %s AS source WHERE %s', qualified,
+	RETURN format('SELECT %s, %s AS %I%s FROM %s AS source WHERE %s',
 		featurestore._column_list(feature.entity, 'source'),
 		format(CASE (SELECT atttypid FROM pg_attribute WHERE attrelid = feature.source AND attname = feature.timeseries_column)
 			   WHEN 'date'::regtype THEN
 				   /* days that are no timestamp count as never */
 				   'CASE WHEN source.%1$I > ''294276-12-31'' THEN ''infinity'' ELSE source.%1$I::timestamp AT TIME ZONE ''UTC'' END' ELSE 'source.%I' END, feature.timeseries_column),
 		feature.timeseries_column, ', (' || feature.input || ') AS value', feature.source, coalesce(feature.filter, 'true'));
+END
+$$;
+COMMENT ON FUNCTION featurestore._feature_query(featurestore.feature) IS 'internal: the query of a feature''s view';
+
+/* Creates the view of a feature. */
+CREATE FUNCTION featurestore._create_feature_view(name text[], feature featurestore.feature) RETURNS regclass
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+	AS $$
+DECLARE
+	qualified text := format('%I.%I', name[1], name[2]);
+BEGIN
+	EXECUTE format('CREATE VIEW %s AS %s', qualified, featurestore._feature_query(feature));
 	/* the server's own checks: the owner of the view must be able to read the source */
 	EXECUTE format('SELECT FROM %s WHERE false', qualified);
 	RETURN qualified::regclass;

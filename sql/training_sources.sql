@@ -40,11 +40,27 @@ $$;
 COMMENT ON FUNCTION featurestore._training_table(regclass) IS 'internal: what training can read instead of a table';
 
 /*
+ * Whether the source of a feature has, under the names that the feature knows,
+ * what its view reads: columns can have been renamed, and others have taken
+ * their names.
+ */
+CREATE FUNCTION featurestore._is_as_defined(feature featurestore.feature) RETURNS boolean
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RETURN featurestore._same_query(feature.relation, featurestore._feature_query(feature));
+EXCEPTION WHEN syntax_error_or_access_rule_violation THEN
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION featurestore._is_as_defined(featurestore.feature) IS 'internal: whether a feature''s view reads what its definition names';
+
+/*
  * What the states in a column of an online table, or with NULL those that the
  * feature that relation is would have, are made of, as an object; NULL if they
  * are not those of features.  view gives the events with the rights of
  * rows_owner, or of the caller; reads_source: the caller can read the source itself, where input and
- * filter apply; template is an empty state.
+ * filter apply as in the view; template is an empty state.
  */
 CREATE FUNCTION featurestore._training_states(relation regclass, state_column text) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -76,7 +92,8 @@ BEGIN
 		'rows_owner', (SELECT c.relowner::text FROM pg_class c WHERE c.oid = feature.relation
 					   AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)),
 		'reads_source', source.relkind IN ('r', 'p', 'm', 'f') AND NOT row_security_active(source.oid)
-			AND has_schema_privilege(source.relnamespace, 'USAGE') AND has_table_privilege(source.oid, 'SELECT')));
+			AND has_schema_privilege(source.relnamespace, 'USAGE') AND has_table_privilege(source.oid, 'SELECT')
+			AND featurestore._is_as_defined(feature)));
 END
 $$;
 COMMENT ON FUNCTION featurestore._training_states(regclass, text) IS 'internal: what states are made of';

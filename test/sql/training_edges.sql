@@ -182,5 +182,18 @@ SELECT featurestore._store_definition('publication', (SELECT to_jsonb(p) || '{"f
 RESET ROLE;
 SELECT refused($$SELECT by_both($q$'SELECT 1 AS k, ''2024-01-01 12:00Z''::timestamptz AS t', timestamp_column => 't', items => ARRAY[lookup('cost_online', '{k}', '{p}')]$q$)$$);
 
+--
+-- Columns that were renamed, whose names others have taken: what a feature's view reads counts
+--
+CREATE TABLE renamed (k int, at timestamptz, x int);
+INSERT INTO renamed VALUES (1, '2024-01-01', 7);
+SELECT register_feature('of_renamed', 'renamed', '{k}', 'at', 'sum', 'x', 'rolling 3d hop 0');
+SELECT featurestore._training_states('of_renamed', NULL)->'reads_source' AS reads_source;
+ALTER TABLE renamed RENAME COLUMN x TO y;
+SELECT by_both($$'SELECT 1 AS k, ''2024-01-02''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{of_renamed}', '{k}')]$$);
+ALTER TABLE renamed ADD COLUMN x int DEFAULT 1000;
+SELECT by_both($$'SELECT 1 AS k, ''2024-01-02''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{of_renamed}', '{k}')]$$);
+SELECT featurestore._training_states('of_renamed', NULL)->'reads_source' AS reads_source;
+
 DROP SCHEMA training_edges CASCADE;
 DROP ROLE regress_edges_a, regress_edges_b, regress_edges_c;
