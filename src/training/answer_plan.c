@@ -20,6 +20,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -198,22 +199,37 @@ table_column_sql(ItemPlanner *planner, AnswerSource *source, AttrNumber attno)
 					  attr->attcollation);
 }
 
+/* Have all rows of a relation a system column xmin? */
+static bool
+has_xmin(Oid relid)
+{
+	char		relkind = get_rel_relkind(relid);
+	ListCell   *lc;
+
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		return relkind == RELKIND_MATVIEW;
+	/* Partitions and children can be foreign */
+	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+			return false;
+	}
+	return true;
+}
+
 AnswerSource *
 make_source(ItemPlanner *planner, SourceKind kind, Oid relid)
 {
 	SpecItem   *item = planner->item;
 	AnswerSource *source = palloc0(sizeof(AnswerSource));
-	char		relkind;
 
 	/* Its columns are named here and read later */
 	LockRelationOid(relid, AccessShareLock);
-	relkind = get_rel_relkind(relid);
 	source->kind = kind;
 	source->label = item->name;
 	source->relid = source->origin = relid;
 	source->relation = relation_name(relid);
-	source->has_xmin = relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
-		relkind == RELKIND_MATVIEW;
+	source->has_xmin = has_xmin(relid);
 	source->event_time = NO_EVENT_TIME;
 	source->nkeys = item->nkeys;
 	source->keys = palloc(sizeof(char *) * item->nkeys);
