@@ -270,7 +270,11 @@ CREATE FUNCTION featurestore._features_of_spec(spec featurestore.spec) RETURNS S
 $$;
 COMMENT ON FUNCTION featurestore._features_of_spec(featurestore.spec) IS 'internal: features that a spec reads';
 
-/* The relations that are read for training beside those in the spec: its features, and the sources of tables that are published. */
+/*
+ * The relations that are read for training beside those in the spec: its
+ * features, and the sources of tables that are published from all rows of a
+ * key, as far as the caller can name them.
+ */
 CREATE FUNCTION featurestore._training_pins(spec featurestore.spec) RETURNS SETOF regclass
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -278,7 +282,8 @@ CREATE FUNCTION featurestore._training_pins(spec featurestore.spec) RETURNS SETO
 	UNION
 	SELECT p.source FROM featurestore.publication p JOIN pg_rewrite w ON w.ev_class = spec.relation
 	JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.relation
-	WHERE p.source IS NOT NULL
+	JOIN pg_class s ON s.oid = p.source
+	WHERE p.timeseries_column IS NOT NULL AND has_schema_privilege(s.relnamespace, 'USAGE')
 $$;
 COMMENT ON FUNCTION featurestore._training_pins(featurestore.spec) IS 'internal: what a training set pins beside the tables of its spec';
 

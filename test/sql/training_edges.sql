@@ -195,5 +195,30 @@ ALTER TABLE renamed ADD COLUMN x int DEFAULT 1000;
 SELECT by_both($$'SELECT 1 AS k, ''2024-01-02''::timestamptz AS t', timestamp_column => 't', items => ARRAY[feature('{of_renamed}', '{k}')]$$);
 SELECT featurestore._training_states('of_renamed', NULL)->'reads_source' AS reads_source;
 
-DROP SCHEMA training_edges CASCADE;
+--
+-- Who may read a table and its history need not be able to name what it is published from
+--
+CREATE SCHEMA training_edges_hidden;
+CREATE TABLE training_edges_hidden.item (id int PRIMARY KEY, title text);
+INSERT INTO training_edges_hidden.item VALUES (1, 'one');
+SELECT publish_table('training_edges_hidden.item', 'training_edges.item_online', publish_mode => 'SYNCHRONOUS', history => true);
+GRANT SELECT ON item_online, item_online_history TO regress_edges_c;
+SET ROLE regress_edges_c;
+SELECT create_feature_spec('items', ARRAY[lookup('item_online', '{id}', '{title}')]);
+SELECT output, point_in_time, nulls FROM create_training_set('item_set', 'SELECT 1 AS id, clock_timestamp() AS t', 'items', 't');
+RESET ROLE;
+
+--
+-- Rows of foreign partitions do not tell when they became known
+--
+CREATE FOREIGN DATA WRAPPER edges_wrapper;
+CREATE SERVER edges_server FOREIGN DATA WRAPPER edges_wrapper;
+CREATE TABLE parted (k int, at timestamptz) PARTITION BY LIST (k);
+CREATE FOREIGN TABLE parted_far PARTITION OF parted FOR VALUES IN (1) SERVER edges_server;
+SELECT register_feature('of_parted', 'parted', '{k}', 'at', 'count', NULL, 'rolling 3d hop 0');
+SELECT refused($$SELECT create_training_set('far', 'SELECT 1 AS k, now() AS t', timestamp_column => 't', known_at => 't', items => ARRAY[feature('{of_parted}', '{k}')])$$);
+
+DROP SCHEMA training_edges, training_edges_hidden CASCADE;
+DROP SERVER edges_server;
+DROP FOREIGN DATA WRAPPER edges_wrapper;
 DROP ROLE regress_edges_a, regress_edges_b, regress_edges_c;
