@@ -119,10 +119,13 @@ COMMENT ON FUNCTION featurestore._history_obstacle(regclass) IS 'internal: what 
 
 /*
  * Writes a version at the time "at" for each row that is in another state than
- * the history has it, and for each that is gone: all rows, when it begins.
- * Raises 55000 if that would run what the owner of the history wrote.
+ * the history has it, and for each that is gone: all rows, when it begins.  It
+ * sees all that is committed, whatever the isolation level, since nobody will
+ * write later what it does not see.  Gives "at", or the time of the last version
+ * if that is later.  Raises 55000 if that would run what the owner of the history
+ * wrote.
  */
-CREATE FUNCTION featurestore._catch_up_history(online_table regclass, history regclass, at timestamptz) RETURNS void
+CREATE FUNCTION featurestore._catch_up_history(online_table regclass, history regclass, at timestamptz) RETURNS timestamptz
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off
 	AS $$
 DECLARE
@@ -139,15 +142,17 @@ BEGIN
 		featurestore._column_list(array_agg(c.name), 'newest') AS known,
 		string_agg(CASE WHEN c.name = ANY (key) THEN format('newest.%I', c.name) ELSE format('NULL::%s', c.type) END, ', ') AS gone
 	INTO parts FROM featurestore._history_columns(online_table) AS c;
-	EXECUTE format($catch_up$WITH newest AS (SELECT DISTINCT ON (%1$s) version.* FROM %2$s AS version ORDER BY %1$s, version._valid_from DESC)
-		INSERT INTO %2$s (%3$s, _valid_from, _is_deleted)
+	RETURN (featurestore._merge_together(ARRAY[format($catch_up$WITH newest AS (SELECT DISTINCT ON (%1$s) version.* FROM %2$s AS version ORDER BY %1$s, version._valid_from DESC),
+		written AS (INSERT INTO %2$s (%3$s, _valid_from, _is_deleted)
 		SELECT %4$s, greatest($1, newest._valid_from + interval '1 microsecond'), false FROM ONLY %5$s AS online LEFT JOIN newest ON %6$s
 		WHERE newest._is_deleted IS NOT FALSE OR ROW(%4$s)::record OPERATOR(pg_catalog.*<>) ROW(%7$s)::record
 		UNION ALL
 		SELECT %8$s, greatest($1, newest._valid_from + interval '1 microsecond'), true FROM newest
-		WHERE NOT newest._is_deleted AND NOT EXISTS (SELECT FROM ONLY %5$s AS online WHERE %6$s)$catch_up$,
+		WHERE NOT newest._is_deleted AND NOT EXISTS (SELECT FROM ONLY %5$s AS online WHERE %6$s)
+		RETURNING _valid_from)
+		SELECT to_jsonb(greatest($1, (SELECT max(_valid_from) FROM newest), (SELECT max(_valid_from) FROM written)))$catch_up$,
 		featurestore._column_list(key, 'version'), history, parts.columns, parts.stored, online_table,
-		featurestore._key_condition(online_table, key, 'newest', 'online'), parts.known, parts.gone) USING at;
+		featurestore._key_condition(online_table, key, 'newest', 'online'), parts.known, parts.gone)], at, true))[1] #>> '{}';
 END
 $$;
 COMMENT ON FUNCTION featurestore._catch_up_history(regclass, regclass, timestamptz) IS 'internal: lets a history say what its table holds';
@@ -287,12 +292,8 @@ COMMENT ON FUNCTION featurestore._interrupt_history(regclass, regclass) IS 'inte
 CREATE FUNCTION featurestore._resume_history(online_table regclass, history regclass) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 	AS $$
-DECLARE
-	began timestamptz := clock_timestamp();
 BEGIN
-	PERFORM featurestore._catch_up_history(online_table, history, began);
-	EXECUTE format('SELECT greatest($1, max(_valid_from)) FROM %s', history) INTO began USING began;
-	PERFORM featurestore._store_history(online_table, history, began);
+	PERFORM featurestore._store_history(online_table, history, featurestore._catch_up_history(online_table, history, clock_timestamp()));
 END
 $$;
 COMMENT ON FUNCTION featurestore._resume_history(regclass, regclass) IS 'internal: counts a history from now on';
@@ -480,7 +481,9 @@ BEGIN
 			PERFORM featurestore._create_validity(view_name::text, history, true);
 		END IF;
 		IF NOT is_changed THEN
-			EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s AS online WHERE num_nonnulls(%s) > 0)', online_table, featurestore._column_list(added, 'online')) INTO is_changed;
+			is_changed := (featurestore._merge_together(ARRAY[
+				format('SELECT to_jsonb(EXISTS (SELECT FROM ONLY %s AS online WHERE num_nonnulls(%s) > 0))', online_table, featurestore._column_list(added, 'online'))],
+				clock_timestamp(), true))[1]::boolean;
 		END IF;
 	END IF;
 	RETURN is_changed;
