@@ -673,12 +673,13 @@ DECLARE
 	horizon timestamptz := online.history_from;
 	key text[] := featurestore._history_key(history);
 BEGIN
-	IF history IS NULL OR NOT featurestore._is_history(history) THEN
+	/* one that was interrupted or begun anew, maybe since the last step, has nothing that is older than is kept */
+	IF history IS NULL OR NOT featurestore._is_history(history) OR (horizon < clock_timestamp() - featurestore._history_retention()) IS NOT TRUE THEN
 		RETURN NULL;
 	END IF;
 	IF first_block = 0 THEN
-		horizon := greatest(horizon, clock_timestamp() - featurestore._history_retention());
-		PERFORM featurestore._store_history(online_table, history, horizon) WHERE horizon > online.history_from;
+		horizon := clock_timestamp() - featurestore._history_retention();
+		PERFORM featurestore._store_history(online_table, history, horizon);
 	END IF;
 	EXECUTE format($prune$DELETE FROM ONLY %1$s AS version WHERE version.ctid >= '(%2$s,0)' AND version.ctid < '(%3$s,0)' AND version._valid_from <= $1 AND (
 			EXISTS (SELECT FROM ONLY %1$s AS later WHERE %4$s AND later._valid_from > version._valid_from AND later._valid_from <= $1)

@@ -206,13 +206,16 @@ run_only(Request *request)
 	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* One step of pruning a history. */
+/*
+ * One step of pruning a history.  The lock keeps out whoever says something of the
+ * history, that it is interrupted, for one; what he says would be overwritten.
+ */
 static bool
 prune_only(Request *request)
 {
 	Oid			types[] = {REGCLASSOID, INT8OID};
 	Datum		values[] = {ObjectIdGetDatum(request->relation), Int64GetDatum(request->block)};
-	Oid			owner = lock_owned_relation(request->relation, AccessShareLock);
+	Oid			owner = lock_owned_relation(request->relation, PRUNE_LOCK_MODE);
 	bool		is_done;
 
 	execute_as(owner, "SELECT featurestore._prune_history($1, $2)", 2, types, values, NULL);

@@ -7,6 +7,7 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 #include "utils/elog.h"
 #include "utils/palloc.h"
 #include "utils/snapshot.h"
@@ -31,6 +32,9 @@ extern bool sync_step(Oid relation, bool rotate);
 
 /* The online tables whose histories are to be pruned, in a memory context. */
 extern List *due_histories(MemoryContext context);
+
+/* The lock that this takes on an online table. */
+#define PRUNE_LOCK_MODE ShareUpdateExclusiveLock
 
 /* Runs one step of that, from a block on, which moves on; gives whether all is done. */
 extern bool prune_step(Oid relation, int64 *block);

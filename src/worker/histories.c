@@ -4,13 +4,15 @@
  *	  turn, each a transaction of its own.
  *
  * Which ones are to be pruned is looked at once a minute.  The list is that of
- * one worker.  A history that cannot be pruned is left until then.
+ * one worker.  A history that cannot be pruned is left until then, as is one
+ * whose table is locked: nobody waits behind it.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "nodes/pg_list.h"
 #include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -63,7 +65,8 @@ prune_first(void)
 	due = list_delete_first(due);
 	block = 0;
 	start_step();
-	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) && !prune_step(relation, &from))
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) &&
+		ConditionalLockRelationOid(relation, PRUNE_LOCK_MODE) && !prune_step(relation, &from))
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 

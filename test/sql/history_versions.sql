@@ -444,6 +444,13 @@ UPDATE featurestore.online_table SET history_from = now() - interval '10 days' W
 SELECT pg_relation_size('many_history') / current_setting('block_size')::int / 4096 AS steps;
 CALL featurestore.run_due();
 SELECT count(*), min(now() - _valid_from) >= '0' AND max(now() - _valid_from) < '1 day 61 min' AS in_time FROM many_history;
+-- nothing is pruned while it is interrupted, nor what is older than the time it began again
+ALTER TABLE many DISABLE TRIGGER ALL;
+SELECT featurestore._prune_history('many', 0);
+SELECT count(*) FROM many_history;
+ALTER TABLE many ENABLE TRIGGER ALL;
+SELECT featurestore._prune_history('many', 4096);
+SELECT count(*) FROM many_history;
 RESET featurestore.history_retention;
 
 --
