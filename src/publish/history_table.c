@@ -245,6 +245,18 @@ find_versions_index(HistoryTable *table, Relation rel, Relation history)
 	index_close(index, AccessShareLock);
 }
 
+/* Does a column of an index of the online table compare as one of the key of the history does? */
+static bool
+compares_alike(Relation index, int column, const ScanKeyData *key)
+{
+	Oid			type = index->rd_opcintype[column];
+	Oid			equal = get_opfamily_member(index->rd_opfamily[column], type, type,
+											BTEqualStrategyNumber);
+
+	return get_opcode(equal) == key->sk_func.fn_oid &&
+		index->rd_indcollation[column] == key->sk_collation;
+}
+
 /* Is this index of the online table unique over the key of the history? */
 static bool
 is_by_key(HistoryTable *table, Relation index)
@@ -258,7 +270,8 @@ is_by_key(HistoryTable *table, Relation index)
 		bool		found = false;
 
 		for (int j = 0; j < table->versions.nkeys; j++)
-			found |= index->rd_index->indkey.values[i] == table->versions.sources[j];
+			found |= index->rd_index->indkey.values[i] == table->versions.sources[j] &&
+				compares_alike(index, i, &table->versions.keys[j]);
 		if (!found)
 			return false;
 	}

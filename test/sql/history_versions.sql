@@ -334,6 +334,17 @@ ALTER TABLE strict_history ALTER COLUMN v SET NOT NULL;
 INSERT INTO strict VALUES (1, 1);
 \set VERBOSITY terse
 
+-- a unique index that compares otherwise does not tell whether a key is there
+CREATE COLLATION ignores_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE cased (name text NOT NULL, v int);
+CREATE UNIQUE INDEX ON cased (name COLLATE ignores_case);
+ALTER TABLE cased ADD PRIMARY KEY (name);
+SELECT featurestore.create_online_table('kept.cased', history => true);
+INSERT INTO cased VALUES ('A', 1);
+UPDATE cased SET name = 'a';
+SELECT versions('cased', 'v');
+SELECT is_in_step('cased');
+
 --
 -- Triggers that are disabled or dropped interrupt it
 --
