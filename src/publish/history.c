@@ -52,7 +52,11 @@ begin_scan(Relation rel, Relation index, const KeyIndex *key, TupleTableSlot *ro
 	scan->xs_want_itup = index_only;
 	memcpy(keys, key->keys, key->nkeys * sizeof(ScanKeyData));
 	for (int i = 0; i < key->nkeys; i++)
+	{
 		keys[i].sk_argument = row->tts_values[key->sources[i] - 1];
+		/* what a comparison keeps goes with the copy, not with the session */
+		keys[i].sk_func.fn_mcxt = CurrentMemoryContext;
+	}
 	index_rescan(scan, keys, key->nkeys, NULL, 0);
 	return scan;
 }

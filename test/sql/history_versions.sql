@@ -345,6 +345,17 @@ UPDATE cased SET name = 'a';
 SELECT versions('cased', 'v');
 SELECT is_in_step('cased');
 
+-- keys of composite types leave nothing behind for each row
+CREATE TYPE pair AS (a int, b text);
+CREATE TABLE paired (id pair PRIMARY KEY, v int);
+SELECT featurestore.create_online_table('kept.paired', history => true);
+INSERT INTO paired SELECT ROW(i, 'x')::pair, 0 FROM generate_series(1, 2000) AS i;
+SELECT sum(used_bytes) AS used FROM pg_backend_memory_contexts WHERE name = 'featurestore history' \gset
+UPDATE paired SET v = 1;
+DELETE FROM paired;
+SELECT sum(used_bytes) - :used < 10000 AS is_small FROM pg_backend_memory_contexts WHERE name = 'featurestore history';
+DROP TABLE paired;
+
 --
 -- Triggers that are disabled or dropped interrupt it
 --
