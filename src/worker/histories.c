@@ -54,27 +54,52 @@ find_due(void)
 	finish_step();
 }
 
+/*
+ * Prunes some of a history, from a block on, which moves on; gives whether no more
+ * can be done now.  An error is a WARNING: it is of concern to nobody else.
+ */
+static bool
+try_step(Oid relation, int64 *from)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+	volatile bool is_done = true;
+
+	PG_TRY();
+	{
+		start_step();
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) &&
+			ConditionalLockRelationOid(relation, PRUNE_LOCK_MODE))
+			is_done = prune_step(relation, from);
+		finish_step();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		is_done = true;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	if (error)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("history of the relation with OID %u could not be pruned: %s", relation,
+						error->message)));
+	return is_done;
+}
+
 /* Prunes some of the first history; the next is the first one then, if that was all. */
 static void
 prune_first(void)
 {
-	Oid			relation = linitial_oid(due);
-	int64		from = block;
-
-	/* so that an error leaves it for the next time */
-	due = list_delete_first(due);
-	block = 0;
-	start_step();
-	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) &&
-		ConditionalLockRelationOid(relation, PRUNE_LOCK_MODE) && !prune_step(relation, &from))
+	if (try_step(linitial_oid(due), &block))
 	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		due = lcons_oid(relation, due);
-		block = from;
-		MemoryContextSwitchTo(old);
+		due = list_delete_first(due);
+		block = 0;
 	}
-	finish_step();
 }
 
 /* Does a step, if there is something to prune; gives when to do the next. */

@@ -128,6 +128,27 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = 30 FROM h.direct_histo
 is(run(q(SELECT bool_and(now() - history_from BETWEEN '30 days' AND '30 days 5 min') FROM featurestore.online_table)), 't', 'and says from when on a history is complete');
 is(run('SELECT * FROM h.wrong()'), '', 'what is valid stays');
 run('SELECT featurestore.stop_worker()');
+# one that cannot be pruned holds up nobody
+run(<<'END');
+CREATE FUNCTION h.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+DO $$
+BEGIN
+	FOR i IN 1..9 LOOP
+		EXECUTE format('CREATE TABLE h.refused%s (id int PRIMARY KEY, v int)', i);
+		PERFORM featurestore.create_online_table(format('h.refused%s', i), history => true);
+		EXECUTE format('INSERT INTO h.refused%s_history SELECT 1, i, now() - make_interval(days => i), false FROM generate_series(40, 50) AS i', i);
+		IF i < 9 THEN
+			EXECUTE format('CREATE TRIGGER refuse BEFORE DELETE ON h.refused%s_history EXECUTE FUNCTION h.refuse()', i);
+		END IF;
+	END LOOP;
+END $$;
+UPDATE featurestore.online_table SET history_from = now() - interval '100 days' WHERE relation::text ~ 'refused';
+END
+run('SELECT featurestore.start_worker()');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM h.refused9_history'), 'a worker goes on after those that it cannot prune');
+is(run('SELECT count(*) FROM h.refused1_history'), '11', 'which stay as they are');
+run('SELECT featurestore.stop_worker()');
+run(join('', map { "DROP TABLE h.refused$_;" } 1 .. 9));
 
 #
 # A subscription writes an online table
