@@ -11,11 +11,14 @@
 #include "access/tableam.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "lookup/metadata.h"
@@ -200,22 +203,37 @@ parity_tables(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Opens a table all of which the user may read. */
+static Relation
+open_readable(Oid relid)
+{
+	AclResult	acl = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
+
+	if (acl == ACLCHECK_OK && check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+		acl = ACLCHECK_NO_PRIV;
+	if (acl != ACLCHECK_OK)
+		aclcheck_error(acl, OBJECT_TABLE, get_rel_name(relid));
+	return table_open(relid, AccessShareLock);
+}
+
 /*
  * _is_changed_since(relation oid, row tid, snapshot pg_snapshot) RETURNS boolean
  *
  * Did a row that the query sees take the place of another after a snapshot?  It
- * says so itself, for as long as it is there.
+ * says so itself, for as long as it is there.  A row that is not there did not.
+ * Raises 42501 to who may not read the table, or not all of it.
  */
 Datum
 is_changed_since(PG_FUNCTION_ARGS)
 {
-	Relation	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	rel = open_readable(PG_GETARG_OID(0));
 	HeapTupleData tuple = {.t_self = *(ItemPointer) PG_GETARG_POINTER(1)};
 	FullTransactionId next = ReadNextFullTransactionId();
 	Buffer		buffer;
 	bool		result = false;
 
 	if (rel->rd_tableam == GetHeapamTableAmRoutine() &&
+		ItemPointerGetBlockNumberNoCheck(&tuple.t_self) < RelationGetNumberOfBlocks(rel) &&
 		heap_fetch(rel, GetActiveSnapshot(), &tuple, &buffer, false))
 	{
 		uint64		xid = widen_xid(next, HeapTupleHeaderGetRawXmin(tuple.t_data));

@@ -238,6 +238,13 @@ REVOKE SELECT ON t_log FROM regress_parity;
 SET ROLE regress_parity;
 SELECT output, checked, equal FROM verify_parity('t', log => 't_log');
 RESET ROLE;
+-- what is asked of rows is asked by who may read them
+SELECT _is_changed_since('facts'::regclass, '(100000,1)', '1:1:');
+SELECT _is_changed_since(0, '(0,1)', '1:1:');
+SET ROLE regress_parity;
+SELECT _is_changed_since('pg_authid'::regclass, '(0,1)', '1:1:');
+SELECT _is_changed_since('facts'::regclass, '(0,1)', '1:1:');
+RESET ROLE;
 SELECT * FROM verify_parity(NULL);
 SELECT * FROM verify_parity('t', NULL);
 SELECT * FROM verify_parity('t', 0);
