@@ -294,7 +294,8 @@ COMMENT ON FUNCTION featurestore._explain_differences(regclass, jsonb, jsonb) IS
 CREATE FUNCTION featurestore._text_difference(a text, b text) RETURNS float8
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 	AS $$
-	SELECT CASE WHEN d = 'NaN' THEN NULL WHEN d > 1e308 THEN 'Infinity' ELSE d::float8 END FROM (SELECT abs(a::numeric - b::numeric) AS d) AS difference
+	SELECT CASE WHEN d = 'NaN' THEN NULL WHEN d > 1e308 THEN 'Infinity' ELSE d::float8 END
+	FROM (SELECT abs(CASE WHEN a ~ number THEN a::numeric END - CASE WHEN b ~ number THEN b::numeric END) AS d FROM (VALUES ('^-?([0-9]+([.][0-9]+)?(e[+-]?[0-9]{1,3})?|Infinity)$|^NaN$')) AS v(number)) AS difference
 $$;
 COMMENT ON FUNCTION featurestore._text_difference(text, text) IS 'internal: how far two numbers are from each other';
 
@@ -337,6 +338,51 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._compare_vectors(regclass, jsonb, boolean) IS 'internal: compares served vectors with what training gives';
 
+/* Can vectors that somebody has written be computed and explained? */
+CREATE FUNCTION featurestore._are_vectors(spec regclass, vectors jsonb) RETURNS boolean
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	vector jsonb;
+BEGIN
+	FOR vector IN SELECT jsonb_array_elements(vectors) LOOP
+		IF (jsonb_typeof(vector->'request') = 'object' AND jsonb_typeof(vector->'outputs') = 'object' AND jsonb_typeof(vector->'positions') = 'object'
+				AND coalesce(jsonb_typeof(vector->'statuses') IN ('object', 'null'), true)) IS NOT TRUE THEN
+			RETURN false;
+		END IF;
+		PERFORM (p.position->>'snapshot')::pg_snapshot, (p.position->>'own_xid')::bigint, (p.position->>'applied_to')::timestamptz FROM jsonb_each(vector->'positions') AS p(relation, position);
+	END LOOP;
+	EXECUTE format('SELECT pg_catalog.count(l) FROM (%s) AS l', featurestore._parity_labels(spec, vectors));
+	RETURN true;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation OR undefined_object OR undefined_table OR undefined_function THEN
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION featurestore._are_vectors(regclass, jsonb) IS 'internal: whether vectors that were logged are of the right form';
+
+/*
+ * Vectors without those that are of no use, of which a WARNING tells.  They are
+ * looked at one by one only if there are any.
+ */
+CREATE FUNCTION featurestore._readable_vectors(spec regclass, vectors jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	result jsonb;
+	n int := jsonb_array_length(vectors);
+BEGIN
+	IF featurestore._are_vectors(spec, vectors) THEN
+		RETURN vectors;
+	END IF;
+	SELECT coalesce(jsonb_agg(v || jsonb_build_object('n', r.n) ORDER BY r.n), '[]') INTO result
+	FROM (SELECT v, row_number() OVER (ORDER BY v->'n') - 1 AS n FROM jsonb_array_elements(vectors) AS v WHERE featurestore._are_vectors(spec, jsonb_build_array(v))) AS r;
+	RAISE WARNING USING MESSAGE = format('%s of %s rows of the serve log could not be read', n - jsonb_array_length(result), n),
+		DETAIL = 'What they hold is not what lookups give; they are not checked.';
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION featurestore._readable_vectors(regclass, jsonb) IS 'internal: vectors that are of the right form';
+
 /* The newest vectors in a log, as a list; raises 42703 for what is no log. */
 CREATE FUNCTION featurestore._logged_vectors(spec regclass, log regclass, sample int) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -355,9 +401,9 @@ BEGIN
 		' FROM (SELECT pg_catalog.row_number() OVER (ORDER BY v.logged_at DESC) - 1 AS n, v.as_of, v.logged_at, v.positions, v.request, v.outputs, v.statuses,'
 		' CASE WHEN v.system_identifier = c.system_identifier THEN v.snapshot END AS snapshot'
 		' FROM %s AS v CROSS JOIN pg_catalog.pg_control_system() AS c'
-		' WHERE v.spec_version = $1 AND pg_catalog.isfinite(v.as_of) AND v.outputs <> ''{}'' ORDER BY v.logged_at DESC LIMIT $2) AS l', featurestore._relation_name(log))
+		' WHERE v.spec_version = $1 AND pg_catalog.isfinite(v.as_of) AND v.outputs IS DISTINCT FROM ''{}'' ORDER BY v.logged_at DESC LIMIT $2) AS l', featurestore._relation_name(log))
 	INTO result USING (SELECT s.version FROM featurestore.spec AS s WHERE s.relation = _logged_vectors.spec), sample;
-	RETURN coalesce(result, '[]');
+	RETURN featurestore._readable_vectors(spec, coalesce(result, '[]'));
 END
 $$;
 COMMENT ON FUNCTION featurestore._logged_vectors(regclass, regclass, int) IS 'internal: the newest vectors in a log';

@@ -201,6 +201,22 @@ UPDATE t_log SET spec_version = 7 WHERE request->>'user_id' = '2';
 INSERT INTO t_log SELECT v.* FROM feature_lookup_json('t', '{"user_id": 2, "hour": 2, "fact": 3}', metadata => true) AS j, served_vector(j) AS v;
 INSERT INTO t_log SELECT v.* FROM feature_lookup_json('t', '{"user_id": 2, "hour": 2}', 'infinity', metadata => true) AS j, served_vector(j) AS v;
 SELECT output, checked, equal FROM verify_parity('t', log => 't_log');
+-- nor what a client has written that is no vector, of which it warns
+CREATE TABLE kept_log AS TABLE t_log;
+SET client_min_messages = notice;
+TRUNCATE t_log;
+SELECT serve_t('{1,2,3,4,5,6}');
+UPDATE t_log SET request = '{"user_id": "x"}' WHERE request->>'user_id' = '1';
+UPDATE t_log SET request = '[]', outputs = '["fact"]' WHERE request->>'user_id' = '2';
+UPDATE t_log SET positions = '{"parity_checks.states": {"snapshot": "x"}}' WHERE request->>'user_id' = '3';
+UPDATE t_log SET positions = '[]' WHERE request->>'user_id' = '4';
+UPDATE t_log SET statuses = '[]' WHERE request->>'user_id' = '5';
+SELECT output, checked, equal FROM verify_parity('t', log => 't_log');
+UPDATE t_log SET outputs = '{"fact": "x", "facts_seen": 7}' WHERE request->>'user_id' = '6';
+SELECT output, checked, equal, bug, largest_difference FROM verify_parity('t', log => 't_log') WHERE checked > 0;
+SET client_min_messages = warning;
+TRUNCATE t_log;
+INSERT INTO t_log TABLE kept_log;
 -- more lag than was allowed, and a first fill that was not done
 SELECT create_feature_spec('u', ARRAY[lookup('online', '{user_id}', '{age}', max_lag => '1 hour'), lookup('plain', '{user_id}', '{level}')]);
 SELECT create_serve_log('u');
