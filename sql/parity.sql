@@ -203,7 +203,9 @@ COMMENT ON FUNCTION featurestore._explain_by_rows(regclass, text[], text[], text
 /*
  * May rows of a source have been updated or deleted that vectors since then were
  * made of, as far as can be told?  A table whose statistics count neither since
- * they were last reset, and that was not rewritten, has all its rows.
+ * they were last reset, and that was not rewritten, has all its rows.  A crash
+ * resets them, too, and so does what begins from a backup; then they know less
+ * rows than there are.
  */
 CREATE FUNCTION featurestore._may_have_lost_rows(source regclass, since timestamptz) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -211,11 +213,37 @@ CREATE FUNCTION featurestore._may_have_lost_rows(source regclass, since timestam
 	SELECT pg_is_in_recovery() OR NOT current_setting('track_counts')::boolean
 		OR c.relkind <> 'r' OR c.relhassubclass OR pg_relation_filenode(c.oid) <> c.oid
 		OR coalesce((SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()), '-infinity') > since
+		OR (SELECT least(a.stats_reset, b.stats_reset) FROM pg_stat_archiver AS a, pg_stat_bgwriter AS b) > since
+		OR pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_inserted(c.oid) < greatest(0.8 * c.reltuples, sign(pg_relation_size(c.oid)))
 		OR pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
 			+ pg_stat_get_xact_tuples_updated(c.oid) + pg_stat_get_xact_tuples_deleted(c.oid) > 0
 	FROM pg_class c WHERE c.oid = source
 $$;
 COMMENT ON FUNCTION featurestore._may_have_lost_rows(regclass, timestamptz) IS 'internal: whether rows of a source may have been removed';
+
+/*
+ * The same of several sources; gives those that may.  Sessions report what they
+ * counted within ten seconds of the end of their transaction, so if it seems that none
+ * may, and others are or were at work, it waits for these and looks again.
+ */
+CREATE FUNCTION featurestore._which_may_have_lost_rows(sources regclass[], since timestamptz) RETURNS regclass[]
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	result regclass[];
+BEGIN
+	FOR attempt IN 1..2 LOOP
+		PERFORM pg_stat_clear_snapshot();
+		result := ARRAY(SELECT s FROM unnest(sources) AS s WHERE featurestore._may_have_lost_rows(s, since));
+		EXIT WHEN attempt = 2 OR sources <@ result
+			OR NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+						   AND (a.state IS DISTINCT FROM 'idle' OR a.state_change > clock_timestamp() - interval '11 seconds'));
+		PERFORM pg_sleep(11);
+	END LOOP;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION featurestore._which_may_have_lost_rows(regclass[], timestamptz) IS 'internal: sources of which rows may have been removed';
 
 /*
  * Explains differences that snapshots do not, by what there is in the sources of
@@ -230,7 +258,11 @@ DECLARE
 	source record;
 	affected jsonb;
 	evidence jsonb := '[]';
+	by_row jsonb;
 	doubtful regclass[];
+	read_from jsonb := '{}';
+	classes jsonb;
+	lost regclass[];
 BEGIN
 	FOR source IN SELECT * FROM featurestore._parity_tables(spec, labels, '_served_at') LOOP
 		affected := (SELECT jsonb_agg(DISTINCT jsonb_build_object('n', d->'n', 'as_of', v->'as_of', 'request', v->'request', 'applied_to', CASE WHEN p.publish_mode <> 'SYNCHRONOUS' THEN position->'applied_to' END,
@@ -244,19 +276,25 @@ BEGIN
 			evidence := evidence || (SELECT coalesce(jsonb_agg(jsonb_build_object('n', e.n, 'table', source.relation::text, 'class', e.class)), '[]')
 				FROM featurestore._explain_by_rows(source.source, source.source_keys, source.arguments, source.event_time, spec, affected) AS e WHERE e.class IS NOT NULL);
 		END IF;
-		IF NOT source.has_xmin OR featurestore._may_have_lost_rows(source.source, since)
-			OR EXISTS (SELECT FROM featurestore.rejected_changes c WHERE c.online_table = source.relation) THEN
+		IF NOT source.has_xmin OR EXISTS (SELECT FROM featurestore.rejected_changes c WHERE c.online_table = source.relation) THEN
 			doubtful := doubtful || source.relation;
 		END IF;
+		read_from := read_from || jsonb_build_object(source.relation::text, coalesce(read_from->source.relation::text, '[]') || to_jsonb(source.source::oid));
 	END LOOP;
-	RETURN QUERY
-	SELECT (d->>'n')::int, d->>'output',
+	by_row := (SELECT coalesce(jsonb_object_agg(r.n, r.evidence), '{}') FROM (SELECT e->>'n' AS n, jsonb_agg(e) AS evidence FROM jsonb_array_elements(evidence) AS e GROUP BY 1) AS r);
+	classes := (SELECT coalesce(jsonb_agg(jsonb_build_object('n', d->'n', 'output', d->'output', 'tables', d->'tables', 'class',
 		CASE WHEN d->>'status' IN ('STALE', 'NOT_READY') THEN 'LAG'
-			 ELSE coalesce((SELECT max(e->>'class') FROM jsonb_array_elements(evidence) AS e WHERE e->'n' = d->'n' AND d->'tables' ? (e->>'table')),
+			 ELSE coalesce((SELECT max(e->>'class') FROM jsonb_array_elements(by_row->(d->>'n')) AS e WHERE d->'tables' ? (e->>'table')),
 				CASE WHEN vectors->(d->>'n')::int->>'snapshot' IS NULL
 						OR EXISTS (SELECT FROM jsonb_array_elements_text(d->'tables') AS t WHERE NOT vectors->(d->>'n')::int->'positions' ? featurestore._relation_name(t::regclass))
-						OR EXISTS (SELECT FROM unnest(doubtful) AS t WHERE d->'tables' ? t::text) THEN 'UNKNOWN' ELSE 'BUG' END) END
-	FROM jsonb_array_elements(differences) AS d;
+						OR EXISTS (SELECT FROM unnest(doubtful) AS t WHERE d->'tables' ? t::text) THEN 'UNKNOWN' END) END)), '[]')
+		FROM jsonb_array_elements(differences) AS d);
+	lost := featurestore._which_may_have_lost_rows(ARRAY(
+		SELECT DISTINCT s::oid::regclass FROM jsonb_array_elements(classes) AS c, jsonb_array_elements_text(c->'tables') AS t, jsonb_array_elements_text(read_from->t) AS s WHERE c->>'class' IS NULL), since);
+	RETURN QUERY
+	SELECT (c->>'n')::int, c->>'output',
+		coalesce(c->>'class', CASE WHEN EXISTS (SELECT FROM jsonb_array_elements_text(c->'tables') AS t, jsonb_array_elements_text(read_from->t) AS s WHERE s::oid = ANY (lost)) THEN 'UNKNOWN' ELSE 'BUG' END)
+	FROM jsonb_array_elements(classes) AS c;
 END
 $$;
 COMMENT ON FUNCTION featurestore._explain_by_sources(regclass, jsonb, jsonb) IS 'internal: explains differences by what there is in sources';
