@@ -104,21 +104,27 @@ COMMENT ON FUNCTION featurestore._snapshot_with(pg_snapshot, bigint) IS 'interna
 /*
  * The snapshots in which a vector may have been computed of what there was, the
  * likeliest first, each with what it means if it explains an output: LATE, that
- * rows came after the lookup; LAG, that they were not applied to one of tables,
+ * rows came after the lookup, or between its time and what it saw; LAG, that they were not applied to one of tables,
  * for which training reads what is applied to them.  A position does not know subtransactions that ran, so that the least
  * that it can mean is tried, too; but not where transactions apply what they do.
  * None if it is not known what the lookup saw.
+ *	  A lookup's time is that of its statement, which comes before its snapshot: of
+ * histories, which have one version of a row at a time, the newest that the snapshot
+ * shows is tried, too, whenever it came.
  */
-CREATE FUNCTION featurestore._parity_trials(vector jsonb, tables regclass[]) RETURNS TABLE (rank int, class text, visible_in text)
+CREATE FUNCTION featurestore._parity_trials(vector jsonb, tables regclass[], is_history boolean) RETURNS TABLE (rank int, class text, visible_in text, is_at_snapshot boolean)
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
 	IF vector->>'snapshot' IS NULL THEN
 		RETURN;
 	END IF;
-	RETURN QUERY SELECT 0, 'LATE', vector->>'snapshot';
+	RETURN QUERY SELECT 0, 'LATE', vector->>'snapshot', false;
+	IF is_history THEN
+		RETURN QUERY SELECT 1, 'LATE', vector->>'snapshot', true;
+	END IF;
 	RETURN QUERY
-	SELECT t.rank, 'LAG', t.visible_in
+	SELECT t.rank, 'LAG', t.visible_in, false
 	FROM unnest(tables) AS looked_up
 	JOIN featurestore.publication p ON p.relation = looked_up AND p.publish_mode <> 'SYNCHRONOUS'
 	CROSS JOIN LATERAL (SELECT vector->'positions'->featurestore._relation_name(looked_up) AS position) AS r
@@ -128,7 +134,7 @@ BEGIN
 	WHERE position->>'snapshot' IS NOT NULL AND t.visible_in IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION featurestore._parity_trials(jsonb, regclass[]) IS 'internal: snapshots in which a vector may have been computed';
+COMMENT ON FUNCTION featurestore._parity_trials(jsonb, regclass[], boolean) IS 'internal: snapshots in which a vector may have been computed';
 
 /*
  * Explains differences, a list of {n, output, served, tables}, by what snapshots
@@ -139,31 +145,39 @@ CREATE FUNCTION featurestore._explain_by_snapshot(spec regclass, vectors jsonb, 
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	applied regclass[] := ARRAY(SELECT t.relation FROM featurestore._parity_tables(spec, featurestore._parity_labels(spec, '[]'), '_served_at') AS t
-								LEFT JOIN featurestore.online_table o ON o.relation = t.relation WHERE t.source <> t.relation AND t.source IS DISTINCT FROM o.history_table);
+	applied regclass[];
+	histories jsonb;
 	query text := featurestore._trained_query(spec);
 	left_over jsonb := differences;
 	trials jsonb;
 	trial_rank int;
 	trial record;
 	found jsonb;
+	all_found jsonb[];
 BEGIN
-	trials := (SELECT jsonb_agg(jsonb_build_object('n', d->'n', 'output', d->'output', 'served', d->'served', 'rank', t.rank, 'class', t.class, 'visible_in', t.visible_in))
+	SELECT array_agg(t.relation) FILTER (WHERE t.source <> t.relation AND t.source IS DISTINCT FROM o.history_table), coalesce(jsonb_agg(t.relation) FILTER (WHERE t.source = o.history_table), '[]')
+	INTO applied, histories
+	FROM featurestore._parity_tables(spec, featurestore._parity_labels(spec, '[]'), '_served_at') AS t LEFT JOIN featurestore.online_table o ON o.relation = t.relation;
+	trials := (SELECT jsonb_agg(jsonb_build_object('n', d->'n', 'output', d->'output', 'served', d->'served', 'rank', t.rank, 'class', t.class, 'visible_in', t.visible_in, 'is_at_snapshot', t.is_at_snapshot))
 			   FROM jsonb_array_elements(differences) AS d,
-			   featurestore._parity_trials(vectors->(d->>'n')::int, ARRAY(SELECT a FROM unnest(applied) AS a WHERE d->'tables' ? a::text)) AS t);
+			   featurestore._parity_trials(vectors->(d->>'n')::int, ARRAY(SELECT a FROM unnest(applied) AS a WHERE d->'tables' ? a::text), d->'tables' <@ histories) AS t);
 	FOR trial_rank IN SELECT DISTINCT (t->>'rank')::int FROM jsonb_array_elements(trials) AS t ORDER BY 1 LOOP
-		FOR trial IN SELECT t->>'visible_in' AS visible_in, jsonb_agg(t) AS outputs, ARRAY(SELECT DISTINCT (e->>'n')::int FROM unnest(array_agg(t)) AS e) AS rows
+		all_found := '{}';
+		FOR trial IN SELECT t->>'visible_in' AS visible_in, (t->>'is_at_snapshot')::boolean AS is_at_snapshot, jsonb_agg(t) AS outputs, array_agg(DISTINCT (t->>'n')::int) AS rows
 					 FROM jsonb_array_elements(trials) AS t
 					 WHERE (t->>'rank')::int = trial_rank
 						AND EXISTS (SELECT FROM jsonb_array_elements(left_over) AS d WHERE d->'n' = t->'n' AND d->'output' = t->'output')
-					 GROUP BY t->>'visible_in' LOOP
-			found := (SELECT jsonb_agg(t) FROM featurestore._trained_vectors(spec, query, (SELECT jsonb_agg(vectors->i) FROM unnest(trial.rows) AS i), trial.visible_in::pg_snapshot) AS v
+					 GROUP BY 1, 2 LOOP
+			found := (SELECT jsonb_agg(t) FROM featurestore._trained_vectors(spec, query, (
+						SELECT jsonb_agg(vectors->i || CASE WHEN trial.is_at_snapshot THEN jsonb_build_object('as_of', clock_timestamp()) ELSE '{}' END) FROM unnest(trial.rows) AS i), trial.visible_in::pg_snapshot) AS v
 					  JOIN jsonb_array_elements(trial.outputs) AS t ON (t->>'n')::int = v.n
 					  WHERE v.outputs->(t->>'output') = t->'served');
+			CONTINUE WHEN found IS NULL;
 			RETURN QUERY SELECT (t->>'n')::int, t->>'output', t->>'class' FROM jsonb_array_elements(found) AS t;
-			left_over := (SELECT jsonb_agg(d) FROM jsonb_array_elements(left_over) AS d
-						  WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(found) AS t WHERE d->'n' = t->'n' AND d->'output' = t->'output'));
+			all_found := all_found || found;
 		END LOOP;
+		left_over := (SELECT jsonb_agg(d) FROM jsonb_array_elements(left_over) AS d
+					  WHERE NOT EXISTS (SELECT FROM unnest(all_found) AS f, jsonb_array_elements(f) AS t WHERE d->'n' = t->'n' AND d->'output' = t->'output'));
 	END LOOP;
 EXCEPTION WHEN object_not_in_prerequisite_state THEN
 	RETURN;
@@ -310,20 +324,21 @@ CREATE FUNCTION featurestore._explain_differences(spec regclass, vectors jsonb, 
 DECLARE
 	explained jsonb;
 	rest jsonb;
+	by_row jsonb;
 BEGIN
 	explained := (SELECT coalesce(jsonb_agg(to_jsonb(e) || '{"is_final": true}'), '[]')
 				  FROM (SELECT DISTINCT ON (s.n, s.output) s.* FROM featurestore._explain_by_snapshot(spec, vectors, differences) AS s ORDER BY s.n, s.output, s.class) AS e);
 	rest := (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(differences) AS d
 			 WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(explained) AS e WHERE e->'n' = d->'n' AND e->'output' = d->'output'));
 	explained := explained || (SELECT coalesce(jsonb_agg(to_jsonb(e)), '[]') FROM featurestore._explain_by_sources(spec, vectors, rest) AS e);
+	by_row := (SELECT coalesce(jsonb_object_agg(r.n, r.explained), '{}') FROM (SELECT e->>'n' AS n, jsonb_object_agg(e->>'output', e) AS explained FROM jsonb_array_elements(explained) AS e GROUP BY 1) AS r);
 	RETURN QUERY
 	SELECT (d->>'n')::int, d->>'output',
 		coalesce(CASE WHEN (e->>'is_final')::boolean THEN e->>'class' END,
-				 (SELECT i->>'class' FROM jsonb_array_elements(explained) AS i WHERE i->'n' = d->'n' AND d->'inputs' ? (i->>'output') ORDER BY i->>'class' = 'BUG' DESC, i->>'class' LIMIT 1),
+				 (SELECT i->>'class' FROM jsonb_array_elements_text(d->'inputs') AS input, LATERAL (SELECT by_row->(d->>'n')->input AS i) AS r WHERE i IS NOT NULL ORDER BY i->>'class' = 'BUG' DESC, i->>'class' LIMIT 1),
 				 CASE WHEN (d->>'is_computed')::boolean AND d->'checked' ?& ARRAY(SELECT jsonb_array_elements_text(d->'inputs')) THEN 'BUG' END,
 				 e->>'class')
-	FROM jsonb_array_elements(differences) AS d
-	JOIN jsonb_array_elements(explained) AS e ON e->'n' = d->'n' AND e->'output' = d->'output';
+	FROM jsonb_array_elements(differences) AS d, LATERAL (SELECT by_row->(d->>'n')->(d->>'output') AS e) AS x;
 END
 $$;
 COMMENT ON FUNCTION featurestore._explain_differences(regclass, jsonb, jsonb) IS 'internal: the class of each difference';

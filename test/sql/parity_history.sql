@@ -37,6 +37,23 @@ SELECT serve(clock_timestamp() + interval '1 second');
 SELECT write_features('direct', '[{"user_id": 3, "level": 301}]');
 SELECT pg_sleep(1);
 SELECT output, checked, equal, late, bug, unknown, largest_difference FROM verify_parity('s', log => 's_log');
+-- One that came between the lookup's time, which is that of its statement, and its snapshot
+TRUNCATE s_log;
+CREATE PROCEDURE write_and_serve() LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE direct SET level = 302 WHERE user_id = 3;
+	DELETE FROM direct WHERE user_id = 4;
+	COMMIT;
+	PERFORM serve(NULL);
+END
+$$;
+CALL write_and_serve();
+SELECT output, checked, equal, late, bug, unknown FROM verify_parity('s', log => 's_log');
+UPDATE direct SET level = 303 WHERE user_id = 3;
+SELECT output, checked, equal, late, bug, unknown FROM verify_parity('s', log => 's_log');
+-- but not one that there was not
+UPDATE s_log SET outputs = outputs || '{"level": "303"}' WHERE request->>'user_id' = '3';
+SELECT output, checked, equal, late, bug, unknown FROM verify_parity('s', log => 's_log');
 -- What was before the history is not checked
 UPDATE s_log SET as_of = '2020-01-01';
 SELECT output, checked, equal FROM verify_parity('s', log => 's_log');
