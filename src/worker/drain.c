@@ -21,6 +21,7 @@
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -169,6 +170,11 @@ write_vectors(Oid spec, const ServedVectors *vectors)
 		PopActiveSnapshot();
 		return 0;
 	}
+	/* publications do not wait for who builds an index on a log */
+	if (!ConditionalLockRelationOid(log, RowExclusiveLock))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("serve log \"%s\" is locked by somebody else", get_rel_name(log))));
 	nest_level = begin_texts();
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner_of(log), context | SECURITY_RESTRICTED_OPERATION);

@@ -223,6 +223,14 @@ drained();
 ok($primary->poll_query_until('postgres', 'SELECT count(*) = 1 FROM rec.s_log'), 'an error with one log leaves the others alone');
 like(slurp_file($primary->logfile, $offset), qr/WARNING:.*could not be logged: new row for relation "m_log" violates check/, 'and is reported');
 
+my $locker = $primary->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK TABLE rec.m_log IN SHARE MODE');
+run('SELECT * FROM rec.m(1)');
+drained();
+$locker->query_safe('COMMIT');
+$locker->quit;
+like(slurp_file($primary->logfile, $offset), qr/WARNING:.*could not be logged: serve log "m_log" is locked/, 'nobody waits for a lock on a log');
+
 # A spec replaced goes on, one dropped or a log dropped ends it
 run("SELECT featurestore.create_feature_spec('rec.v', ARRAY[featurestore.lookup('rec.prices', '{user_id}', rename_outputs => '{\"price\": \"cost\"}')], replace => true); TRUNCATE rec.v_log");
 run('SELECT * FROM rec.v(1)');
