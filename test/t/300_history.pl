@@ -151,8 +151,10 @@ run('SELECT featurestore.stop_worker()');
 run(join('', map { "DROP TABLE h.refused$_;" } 1 .. 9));
 
 #
-# A subscription writes an online table
+# A subscription writes an online table; it has all that is written, so commits wait for that
 #
+$node->safe_psql('postgres', 'ALTER SYSTEM SET synchronous_commit = on');
+$node->reload;
 my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
 $subscriber->init(allows_streaming => 'logical');
 $subscriber->start;
