@@ -311,6 +311,9 @@ DECLARE
 						   WHERE object_type IN ('table', 'view', 'materialized view', 'foreign table'));
 	sources oid[];
 BEGIN
+	IF EXISTS (SELECT FROM pg_catalog.pg_event_trigger_dropped_objects() WHERE object_type = 'table column') THEN
+		PERFORM featurestore._mark_dropped_columns();
+	END IF;
 	IF dropped <> '{}' THEN
 		sources := ARRAY(SELECT captured_source FROM featurestore.staging s
 						 WHERE captured_source <> ALL (dropped)

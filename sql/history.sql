@@ -347,6 +347,7 @@ BEGIN
 	ELSE
 		EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', history);
 		PERFORM featurestore._check_history_usable(online_table, history);
+		PERFORM featurestore._mark_lost_columns(online_table, history);
 		RAISE NOTICE 'history % is taken up again', history USING DETAIL = 'What it says of the past has a gap, so that it counts from now on only.';
 	END IF;
 	EXECUTE format('ALTER TABLE %s OWNER TO %s', history, class.relowner::regrole);
@@ -446,6 +447,56 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._new_columns(regclass, regclass) IS 'internal: columns of a table that its history has not';
 
+/* The comment on a column of a history that its table has not any more. */
+CREATE FUNCTION featurestore._lost_column_comment() RETURNS text
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	AS $$ SELECT 'column that the table has not any more' $$;
+COMMENT ON FUNCTION featurestore._lost_column_comment() IS 'internal: the comment on a column of a history that was dropped from its table';
+
+/*
+ * Marks the columns of a history that its table has lost: its last values of them
+ * are not those of a column that is added under such a name.
+ */
+CREATE FUNCTION featurestore._mark_lost_columns(online_table regclass, history regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	col text;
+BEGIN
+	FOR col IN SELECT h.name FROM featurestore._columns(history) AS h
+			   WHERE h.name NOT IN (SELECT c.name FROM featurestore._columns(online_table) AS c UNION ALL VALUES ('_valid_from'), ('_is_deleted'))
+				   AND col_description(history, h.attnum) IS DISTINCT FROM featurestore._lost_column_comment() LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', history, col, featurestore._lost_column_comment());
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._mark_lost_columns(regclass, regclass) IS 'internal: marks the columns of a history that its table has lost';
+
+/*
+ * Marks those that are being dropped: at the end of the command another may have
+ * the name.  For _forget_dropped.
+ */
+CREATE FUNCTION featurestore._mark_dropped_columns() RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	lost record;
+BEGIN
+	FOR lost IN SELECT o.history_table, h.name FROM pg_event_trigger_dropped_objects() AS d
+				JOIN featurestore.online_table o ON o.relation = d.objid AND o.history_table IS NOT NULL,
+				featurestore._columns(o.history_table) AS h
+				WHERE d.object_type = 'table column' AND h.name = d.address_names[3] AND h.name NOT IN ('_valid_from', '_is_deleted') LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', lost.history_table, lost.name, featurestore._lost_column_comment());
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION featurestore._mark_dropped_columns() IS 'internal: marks the columns of histories that are dropped from their tables';
+
+/* Has this transaction written a table anew, as ALTER TABLE does that changes values? */
+CREATE FUNCTION featurestore._is_rewritten(relation regclass) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'is_rewritten' LANGUAGE C STRICT;
+COMMENT ON FUNCTION featurestore._is_rewritten(regclass) IS 'internal: whether this transaction has written a table anew';
+
 /*
  * Gives a history, and its view, columns that its table has got, and marks those
  * that it has lost.  True if rows differ now from what the newest versions say.
@@ -456,22 +507,16 @@ CREATE FUNCTION featurestore._add_history_columns(online_table regclass, history
 DECLARE
 	view_name regclass := featurestore._validity_view(history);
 	col text;
-	dropped CONSTANT text := 'column that the table has not any more';
 	added text[] := featurestore._new_columns(online_table, history);
 	returned text[];
 	is_changed boolean;
 BEGIN
-	/* of a column that was dropped the history still has the last values, which are not those of one that is added under its name */
 	returned := ARRAY(SELECT h.name FROM featurestore._columns(history) AS h
-					  WHERE h.name IN (SELECT c.name FROM featurestore._columns(online_table) AS c) AND col_description(history, h.attnum) = dropped);
+					  WHERE h.name IN (SELECT c.name FROM featurestore._columns(online_table) AS c) AND col_description(history, h.attnum) = featurestore._lost_column_comment());
 	FOREACH col IN ARRAY returned LOOP
 		EXECUTE format('COMMENT ON COLUMN %s.%I IS NULL', history, col);
 	END LOOP;
-	FOR col IN SELECT h.name FROM featurestore._columns(history) AS h
-			   WHERE h.name NOT IN (SELECT c.name FROM featurestore._columns(online_table) AS c UNION ALL VALUES ('_valid_from'), ('_is_deleted'))
-				   AND col_description(history, h.attnum) IS DISTINCT FROM dropped LOOP
-		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', history, col, dropped);
-	END LOOP;
+	PERFORM featurestore._mark_lost_columns(online_table, history);
 	is_changed := returned <> '{}';
 	IF added <> '{}' THEN
 		EXECUTE format('ALTER TABLE %s %s', history, (
@@ -493,10 +538,10 @@ COMMENT ON FUNCTION featurestore._add_history_columns(regclass, regclass) IS 'in
 
 /*
  * Lets the history of a table follow what ALTER TABLE has done to that, or checks
- * what it has done to the history (only_check).  It takes the owner and columns
- * that were added, with their values.  Columns that were dropped stay in the
- * history.  While its triggers are disabled it is interrupted.  Raises 0A000 for another type, 55000 if the history has lost what it
- * needs.
+ * what it has done to the history (only_check).  It takes the owner, columns that
+ * were added, with their values, and values that were changed.  Columns that were
+ * dropped stay in the history.  While its triggers are disabled it is interrupted.
+ * Raises 0A000 for another type, 55000 if the history has lost what it needs.
  */
 CREATE FUNCTION featurestore._fit_history(online_table regclass, history regclass, only_check boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET row_security = off
@@ -545,7 +590,7 @@ BEGIN
 			HINT = 'End the history, alter both tables, and begin it again.';
 	END IF;
 
-	is_changed := featurestore._add_history_columns(online_table, history);
+	is_changed := featurestore._add_history_columns(online_table, history) OR (NOT only_check AND featurestore._is_rewritten(online_table));
 	IF NOT only_check AND EXISTS (SELECT FROM featurestore.online_table o WHERE o.relation = online_table AND o.history_from = 'infinity') THEN
 		PERFORM featurestore._resume_history(online_table, history);
 	ELSIF is_changed THEN

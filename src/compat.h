@@ -150,6 +150,15 @@ ForgetPermissionCompat(RangeTblEntry *rte)
 #define RelationGetLocatorCompat(rel) ((rel)->rd_node)
 #endif
 
+/* 16 renamed what says that a relation has got new storage */
+#if PG_VERSION_NUM >= 160000
+#define RelationHasNewStorageCompat(rel) \
+	((rel)->rd_newRelfilelocatorSubid != InvalidSubTransactionId)
+#else
+#define RelationHasNewStorageCompat(rel) \
+	((rel)->rd_newRelfilenodeSubid != InvalidSubTransactionId)
+#endif
+
 /* 16 renamed what gives the status of a backend by its place in the list */
 #if PG_VERSION_NUM >= 160000
 #define pgstat_get_local_beentryCompat(index) pgstat_get_local_beentry_by_index(index)

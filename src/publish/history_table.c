@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "storage/lmgr.h"
+#include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/hsearch.h"
@@ -34,6 +35,8 @@
 #include "catalog/spec.h"
 #include "publish/history.h"
 #include "compat.h"
+
+PG_FUNCTION_INFO_V1(is_rewritten);
 
 static HTAB *tables = NULL;
 
@@ -409,4 +412,18 @@ history_table(Relation rel)
 	if (!table->is_valid)
 		read_history(table, rel);
 	return table->is_kept ? table : NULL;
+}
+
+/*
+ * _is_rewritten(relation regclass) RETURNS boolean
+ * Has this transaction given a table, which is locked, new storage?
+ */
+Datum
+is_rewritten(PG_FUNCTION_ARGS)
+{
+	Relation	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	bool		result = RelationHasNewStorageCompat(rel);
+
+	relation_close(rel, AccessShareLock);
+	PG_RETURN_BOOL(result);
 }

@@ -288,6 +288,21 @@ ALTER TABLE renamed ADD COLUMN b int;
 UPDATE renamed SET b = 9;
 SELECT versions('renamed', 'aa', 'b');
 SELECT is_in_step('renamed');
+-- values that change though neither name nor type of their column does
+BEGIN;
+ALTER TABLE renamed ALTER COLUMN b TYPE int USING b * 100;
+SELECT versions('renamed', 'b');
+ALTER TABLE renamed DROP COLUMN b, ADD COLUMN b int DEFAULT 7;
+SELECT versions('renamed', 'b');
+ALTER TABLE renamed DROP COLUMN b, ADD COLUMN b int;
+SELECT versions('renamed', 'b');
+SELECT is_in_step('renamed');
+CREATE DOMAIN going_int AS int;
+ALTER TABLE renamed ADD COLUMN g going_int DEFAULT 1;
+DROP DOMAIN going_int CASCADE;
+ALTER TABLE renamed ADD COLUMN g int;
+SELECT is_in_step('renamed');
+ROLLBACK;
 \set VERBOSITY default
 ALTER TABLE renamed DROP COLUMN c;
 ALTER TABLE renamed RENAME COLUMN aa TO c;
