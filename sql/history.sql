@@ -62,7 +62,7 @@ CREATE FUNCTION featurestore._is_history(relation regclass) RETURNS boolean
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
-	RETURN EXISTS (SELECT FROM pg_class WHERE oid = relation AND relkind = 'r' AND NOT relispartition AND relpersistence <> 't')
+	RETURN EXISTS (SELECT FROM pg_class WHERE oid = relation AND relkind = 'r' AND NOT relispartition AND relpersistence = 'p')
 		AND featurestore._history_key(relation) IS NOT NULL
 		AND (SELECT count(*) = 2 FROM featurestore._columns(relation) AS c
 			 WHERE (c.name, c.type_oid) IN (('_valid_from', 'timestamptz'::regtype::oid), ('_is_deleted', 'boolean'::regtype::oid)));
@@ -169,6 +169,11 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
 			MESSAGE = format('a history of table %s cannot be kept', online_table),
 			DETAIL = 'It is a partitioned table or has inheritance children, whose rows can change without it.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_class WHERE oid = online_table AND relpersistence <> 'p') THEN
+		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+			MESSAGE = format('a history of table %s cannot be kept', online_table),
+			DETAIL = 'It is an unlogged or temporary table, whose rows are lost without it.';
 	END IF;
 	SELECT a.attname INTO bad FROM pg_attribute a
 	WHERE a.attrelid = online_table AND a.attname = ANY (key) AND NOT a.attnotnull ORDER BY a.attnum LIMIT 1;
@@ -550,6 +555,7 @@ DECLARE
 	owner regrole := (SELECT relowner FROM pg_class WHERE oid = online_table);
 	view_name regclass;
 	bad record;
+	obstacle text;
 	is_changed boolean;
 	triggers record := featurestore._history_triggers(online_table);
 BEGIN
@@ -564,11 +570,14 @@ BEGIN
 		PERFORM featurestore._enable_history_triggers(online_table);
 		RETURN;
 	END IF;
-	IF NOT featurestore._is_history(history) OR (only_check AND featurestore._new_columns(online_table, history) <> '{}')
-		OR NOT featurestore._history_key(history) <@ ARRAY(SELECT c.name FROM featurestore._columns(online_table) AS c) THEN
+	obstacle := CASE
+		WHEN NOT featurestore._is_history(history) OR (only_check AND featurestore._new_columns(online_table, history) <> '{}')
+			OR NOT featurestore._history_key(history) <@ ARRAY(SELECT c.name FROM featurestore._columns(online_table) AS c) THEN format('Table %s could not be written any more.', history)
+		WHEN (SELECT relpersistence <> 'p' FROM pg_class WHERE oid = online_table) THEN 'In a crash an unlogged table loses its rows, and its history does not know of it.' END;
+	IF obstacle IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
 			MESSAGE = format('table %s would lose its history', online_table),
-			DETAIL = format('Table %s could not be written any more.', history),
+			DETAIL = obstacle,
 			HINT = 'End the history first: see alter_publication and drop_online_table.';
 	END IF;
 	view_name := featurestore._validity_view(history);

@@ -310,6 +310,8 @@ ALTER TABLE renamed RENAME COLUMN d TO _valid_from;
 ALTER TABLE renamed ALTER COLUMN d TYPE bigint;
 ALTER TABLE renamed ADD COLUMN _is_deleted boolean;
 ALTER TABLE renamed DROP COLUMN id;
+ALTER TABLE renamed SET UNLOGGED;
+ALTER TABLE altered_history SET UNLOGGED;
 ALTER TABLE altered_history DROP COLUMN _is_deleted CASCADE;
 ALTER TABLE altered_history ALTER COLUMN d TYPE text;
 \set VERBOSITY terse
@@ -587,6 +589,8 @@ DROP SCHEMA owned CASCADE;
 \set VERBOSITY default
 CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY HASH (id);
 SELECT featurestore.create_online_table('kept.parted', history => true);
+CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY);
+SELECT featurestore.create_online_table('kept.unlogged', history => true);
 CREATE TABLE nullable (id int UNIQUE, v int);
 SELECT featurestore.create_online_table('kept.nullable', history => true);
 CREATE TABLE named (id int PRIMARY KEY, _valid_to int);
