@@ -609,6 +609,26 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._fit_history(regclass, regclass, boolean) IS 'internal: lets a history follow an altered table';
 
+/* Raises 0A000 if a table has become an inheritance child of one with a history, or of a history. */
+CREATE FUNCTION featurestore._check_history_children(children oid[]) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	bad record;
+BEGIN
+	SELECT i.inhrelid::regclass AS child, i.inhparent::regclass AS parent INTO bad
+	FROM pg_inherits i JOIN featurestore.online_table o ON i.inhparent IN (o.relation, o.history_table)
+	WHERE i.inhrelid = ANY (children) AND o.history_table IS NOT NULL ORDER BY i.inhrelid LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+			MESSAGE = format('table %s cannot inherit from table %s', bad.child, bad.parent),
+			DETAIL = 'A history is kept, and rows of inheritance children can change without it.',
+			HINT = 'End the history first: see alter_publication and drop_online_table.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION featurestore._check_history_children(oid[]) IS 'internal: refuses inheritance children of tables with histories';
+
 /*
  * Lets histories follow tables that are altered, and notes whose triggers are
  * dropped; with the rights of who alters
@@ -620,6 +640,9 @@ CREATE FUNCTION featurestore._follow_history() RETURNS event_trigger
 DECLARE
 	altered record;
 BEGIN
+	IF tg_tag IN ('CREATE TABLE', 'CREATE FOREIGN TABLE', 'ALTER TABLE', 'ALTER FOREIGN TABLE') THEN
+		PERFORM featurestore._check_history_children(ARRAY(SELECT c.objid FROM pg_event_trigger_ddl_commands() AS c WHERE c.classid = 'pg_class'::regclass));
+	END IF;
 	FOR altered IN
 		SELECT o.relation, o.history_table, c.objsubid, c.object_type = 'table column' AND c.objid = o.relation AS is_renamed, c.objid = o.history_table AS is_history FROM pg_event_trigger_ddl_commands() AS c
 		JOIN featurestore.online_table o ON c.objid IN (o.relation, o.history_table) WHERE o.history_table IS NOT NULL
@@ -638,7 +661,7 @@ $$;
 COMMENT ON FUNCTION featurestore._follow_history() IS 'internal: lets histories follow altered tables';
 REVOKE ALL ON FUNCTION featurestore._follow_history() FROM PUBLIC;
 
-CREATE EVENT TRIGGER featurestore_follow_history ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'DROP TRIGGER')
+CREATE EVENT TRIGGER featurestore_follow_history ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'DROP TRIGGER')
 	EXECUTE FUNCTION featurestore._follow_history();
 COMMENT ON EVENT TRIGGER featurestore_follow_history IS 'lets histories follow altered tables';
 
