@@ -262,16 +262,28 @@ END
 $$;
 COMMENT ON FUNCTION featurestore._store_history(regclass, regclass, timestamptz) IS 'internal: stores where a history is';
 
+/* Is a trigger one of the two by which a history is kept, as _begin_history makes them?  These are known by their function. */
+CREATE FUNCTION featurestore._is_history_trigger(t pg_trigger) RETURNS boolean
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	/* AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW, and BEFORE TRUNCATE */
+	RETURN t.tgfoid = 'featurestore._keep_history()'::regprocedure AND t.tgtype IN (29, 34)
+		AND t.tgqual IS NULL AND t.tgattr::text = '' AND NOT t.tgdeferrable;
+END
+$$;
+COMMENT ON FUNCTION featurestore._is_history_trigger(pg_trigger) IS 'internal: whether a trigger writes a history';
+
 /*
- * The triggers by which a history is kept, known by their function: how many of
- * the two there are, fire in ordinary sessions, and in all.
+ * The triggers by which a history is kept: how many of the two there are, fire in
+ * ordinary sessions, and in all.
  */
 CREATE FUNCTION featurestore._history_triggers(online_table regclass, OUT present bigint, OUT firing bigint, OUT always bigint) RETURNS record
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
-	SELECT count(*), count(*) FILTER (WHERE tgenabled IN ('O', 'A')), count(*) FILTER (WHERE tgenabled = 'A') INTO present, firing, always
-	FROM pg_trigger WHERE tgrelid = online_table AND tgfoid = 'featurestore._keep_history()'::regprocedure;
+	SELECT count(DISTINCT tgtype), count(DISTINCT tgtype) FILTER (WHERE tgenabled IN ('O', 'A')), count(DISTINCT tgtype) FILTER (WHERE tgenabled = 'A') INTO present, firing, always
+	FROM pg_trigger t WHERE tgrelid = online_table AND featurestore._is_history_trigger(t);
 END
 $$;
 COMMENT ON FUNCTION featurestore._history_triggers(regclass) IS 'internal: the triggers that write a history';
@@ -631,8 +643,8 @@ COMMENT ON FUNCTION featurestore._check_history_children(oid[]) IS 'internal: re
 
 /*
  * Lets histories follow tables that are altered, and notes whose triggers are
- * dropped; with the rights of who alters
- * them, since that may evaluate what their owner wrote.
+ * dropped or replaced; with the rights of who alters them, since that may evaluate
+ * what their owner wrote.
  */
 CREATE FUNCTION featurestore._follow_history() RETURNS event_trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -652,6 +664,19 @@ BEGIN
 		END IF;
 		PERFORM featurestore._fit_history(altered.relation, altered.history_table, altered.is_history);
 	END LOOP;
+	/* a dump restores the triggers one after the other: it makes none that is another by the name of one of them */
+	FOR altered IN
+		SELECT o.relation, o.history_table, featurestore._is_history_trigger(t) AS is_kept, n.present, n.always
+		FROM pg_event_trigger_ddl_commands() AS c JOIN pg_trigger t ON c.classid = 'pg_trigger'::regclass AND t.oid = c.objid
+		JOIN featurestore.online_table o ON o.relation = t.tgrelid, featurestore._history_triggers(o.relation) AS n
+		WHERE t.tgname IN ('featurestore_history', 'featurestore_history_truncate') AND o.history_from < 'infinity'
+	LOOP
+		IF altered.present < 2 AND NOT altered.is_kept THEN
+			PERFORM featurestore._interrupt_history(altered.relation, altered.history_table);
+		ELSIF altered.present = 2 AND altered.always < 2 THEN
+			PERFORM featurestore._enable_history_triggers(altered.relation);
+		END IF;
+	END LOOP;
 	IF tg_tag = 'DROP TRIGGER' THEN
 		PERFORM featurestore._interrupt_history(o.relation, o.history_table) FROM featurestore.online_table o JOIN pg_class c ON c.oid = o.relation
 		WHERE o.history_table IS NOT NULL AND pg_has_role(c.relowner, 'USAGE') AND (SELECT t.present < 2 FROM featurestore._history_triggers(o.relation) AS t);
@@ -661,7 +686,7 @@ $$;
 COMMENT ON FUNCTION featurestore._follow_history() IS 'internal: lets histories follow altered tables';
 REVOKE ALL ON FUNCTION featurestore._follow_history() FROM PUBLIC;
 
-CREATE EVENT TRIGGER featurestore_follow_history ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'DROP TRIGGER')
+CREATE EVENT TRIGGER featurestore_follow_history ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE TRIGGER', 'DROP TRIGGER')
 	EXECUTE FUNCTION featurestore._follow_history();
 COMMENT ON EVENT TRIGGER featurestore_follow_history IS 'lets histories follow altered tables';
 

@@ -407,6 +407,20 @@ UPDATE strict SET w = 2;
 SELECT began('strict');
 SELECT featurestore.create_online_table('kept.strict', history => true);
 SELECT is_in_step('strict'), began('strict');
+-- as do those that are replaced by less
+CREATE TRIGGER featurestore_other AFTER INSERT ON strict FOR EACH ROW EXECUTE FUNCTION featurestore._keep_history();
+DROP TRIGGER featurestore_other ON strict;
+SELECT began('strict') <> 'interrupted' AS is_kept;
+CREATE OR REPLACE TRIGGER featurestore_history AFTER INSERT OR UPDATE OR DELETE ON strict FOR EACH ROW EXECUTE FUNCTION featurestore._keep_history();
+SELECT began('strict') <> 'interrupted' AS is_kept, tgenabled FROM pg_trigger WHERE tgrelid = 'strict'::regclass ORDER BY tgname;
+CREATE OR REPLACE TRIGGER featurestore_history AFTER INSERT ON strict FOR EACH ROW EXECUTE FUNCTION featurestore._keep_history();
+UPDATE strict SET w = 3;
+SELECT began('strict');
+SELECT featurestore.create_online_table('kept.strict', history => true);
+SELECT is_in_step('strict'), began('strict');
+CREATE OR REPLACE TRIGGER featurestore_history AFTER INSERT OR UPDATE OF v OR DELETE ON strict FOR EACH ROW EXECUTE FUNCTION featurestore._keep_history();
+SELECT began('strict');
+SELECT featurestore.create_online_table('kept.strict', history => true);
 ALTER TABLE strict DISABLE TRIGGER featurestore_history_truncate;
 SELECT featurestore.drop_online_table('strict');
 
