@@ -304,11 +304,15 @@ items_spec(const char *text, Jsonb *steps, const char *search_path)
 						  GUC_ACTION_SAVE, true, 0, false);
 	statements = pg_parse_query(text);
 	if (list_length(statements) != 1)
-		elog(ERROR, "not one query: %s", text);
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the items are not one query")));
 	query = parse_analyze_fixedparams(linitial_node(RawStmt, statements), text, NULL, 0, NULL);
 	AtEOXact_GUC(true, nest);
 	if (query->commandType != CMD_SELECT)
-		elog(ERROR, "no query: %s", text);
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the items are no query")));
 	return spec_from_query(query, steps);
 }
 

@@ -218,6 +218,10 @@ CREATE FOREIGN TABLE parted_far PARTITION OF parted FOR VALUES IN (1) SERVER edg
 SELECT register_feature('of_parted', 'parted', '{k}', 'at', 'count', NULL, 'rolling 3d hop 0');
 SELECT refused($$SELECT create_training_set('far', 'SELECT 1 AS k, now() AS t', timestamp_column => 't', known_at => 't', items => ARRAY[feature('{of_parted}', '{k}')])$$);
 
+-- what is no query of items
+SELECT refused($$SELECT FROM featurestore._training_rows_of_items('SELECT 1; SELECT 2', '{}', 'SELECT 1 AS k, now() AS t', 't') AS t(a bigint)$$);
+SELECT refused($$SELECT FROM featurestore._training_rows_of_items('DELETE FROM training_edges.ran', '{}', 'SELECT 1 AS k, now() AS t', 't') AS t(a bigint)$$);
+
 DROP SCHEMA training_edges, training_edges_hidden CASCADE;
 DROP SERVER edges_server;
 DROP FOREIGN DATA WRAPPER edges_wrapper;

@@ -117,7 +117,7 @@ SELECT refused($$SELECT training_rows('label', 'spec', 't', cursor => 'a'), trai
 SELECT refused($$SELECT training_rows('SELECT *, 1 AS price FROM label', 'spec', 't')$$);
 SELECT refused($$SELECT * FROM featurestore._training_rows('spec', 'label', 't') AS t(x int)$$);
 SELECT refused($$SELECT featurestore._training_rows('item', 'label', 't')$$);
-SELECT refused($$SELECT * FROM featurestore._training_rows_of_items('DELETE FROM item', '{}', 'label', 't') AS t(x int)$$) ~ 'XX000';
+SELECT refused($$SELECT * FROM featurestore._training_rows_of_items('DELETE FROM item', '{}', 'label', 't') AS t(x int)$$) ~ '42601';
 SELECT refused($$SELECT * FROM featurestore._training_rows_of_items('SELECT 1 AS x', '{}', 'label', 't') AS t(x int)$$);
 
 -- and where there is one
