@@ -585,9 +585,6 @@ BEGIN
 	obstacle := CASE
 		WHEN NOT featurestore._is_history(history) OR (only_check AND featurestore._new_columns(online_table, history) <> '{}')
 			OR NOT featurestore._history_key(history) <@ ARRAY(SELECT c.name FROM featurestore._columns(online_table) AS c) THEN format('Table %s could not be written any more.', history)
-		WHEN featurestore._unique_index(online_table, featurestore._history_key(history)) IS NULL
-			OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = online_table AND a.attname = ANY (featurestore._history_key(history)) AND NOT a.attnotnull)
-			THEN format('Its key (%s) would not be unique or could be null.', featurestore._column_list(featurestore._history_key(history)))
 		WHEN (SELECT relpersistence <> 'p' FROM pg_class WHERE oid = online_table) THEN 'In a crash an unlogged table loses its rows, and its history does not know of it.' END;
 	IF obstacle IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
