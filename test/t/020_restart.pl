@@ -38,7 +38,7 @@ END
 my @queries = (
 	"SELECT * FROM s_batch('{1,2,5000,5001,1}', '2024-01-01 03:30Z')",
 	"SELECT * FROM s_batch('{1,2,5000,5001,1}', '2024-02-01 00:00Z')",
-	q{SELECT * FROM featurestore.feature_lookup_json('s', '{"user_id": [1, 9999]}', '2024-01-02 00:00Z', true)},
+	q{SELECT j - 'snapshot' FROM featurestore.feature_lookup_json('s', '{"user_id": [1, 9999]}', '2024-01-02 00:00Z', true) AS j},
 	q{SELECT item, relation, path, reason, keys, found FROM featurestore.explain_lookup('s', '{"user_id": [1, 2]}')},
 	'SELECT * FROM featurestore.feature_specs ORDER BY spec::text',
 	'SELECT * FROM featurestore.publications',
