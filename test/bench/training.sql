@@ -69,5 +69,5 @@ SELECT create_online_table('rated', timeseries_column => 'at');
 SELECT create_feature_spec('latest', ARRAY[lookup('rated', '{entity}', '{amount}')]);
 SELECT register_feature(format('%s_%sd', function, days), 'event', '{entity}', 'at', function, input, rolling_window(make_interval(days => days), hop => '0'))
 FROM unnest('{1,7,30,90}'::int[]) AS days, (VALUES ('count', NULL), ('sum', 'amount'), ('max', 'amount')) AS f(function, input);
-SELECT materialize_features(ARRAY(SELECT relation::text FROM feature), 'entity_windows', publish_mode => 'TRIGGERED', wait => false);
-SELECT create_feature_spec('windows', ARRAY[feature(ARRAY(SELECT relation::text FROM feature ORDER BY relation))]);
+SELECT materialize_features(ARRAY(SELECT relation::text FROM feature WHERE source = 'event'::regclass), 'entity_windows', publish_mode => 'TRIGGERED', wait => false);
+SELECT create_feature_spec('windows', ARRAY[feature(ARRAY(SELECT relation::text FROM feature WHERE source = 'event'::regclass ORDER BY relation))]);
