@@ -74,6 +74,7 @@ demo:
 bench:
 	test/setup build bench
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/run
+	test/cluster --config "shared_buffers = 64MB" --config "max_wal_size = 8GB" test/bench/run --cold
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/windows
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/publish
 	test/cluster --config "shared_buffers = 2GB" --config "max_wal_size = 8GB" test/bench/stream

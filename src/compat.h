@@ -21,6 +21,14 @@
 #include "varatt.h"
 #endif
 
+/* 18 moved what EXPLAIN prints with to headers of its own */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#else
+#include "commands/explain.h"
+#endif
+
 /* 16 gained soft errors for qualified names */
 #if PG_VERSION_NUM >= 160000
 #define stringToQualifiedNameListCompat(string) stringToQualifiedNameList(string, NULL)

@@ -31,6 +31,10 @@ define_lookup_settings(void)
 							 "Lets lookups probe indexes directly.",
 							 "Turned off, they go through the planner; the results are the same.",
 							 &enable_direct_lookup, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("featurestore.enable_lookup_scan",
+							 "Plans lookups in FROM as scans.",
+							 "Turned off, they are scanned as functions; the results are the same.",
+							 &enable_lookup_scan, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("featurestore.row_cache_size",
 							"Memory in which a session remembers where rows are.",
 							"Lookups of the same keys skip the index; 0 turns it off.",
@@ -105,6 +109,7 @@ _PG_init(void)
 	serve_log_init();
 	MarkGUCPrefixReserved("featurestore");
 	spec_cache_init();
+	lookup_scan_init();
 	wake_init();
 	capture_source_init();
 	synchronous_init();

@@ -149,6 +149,7 @@ typedef struct Spec
 	List	   *rtes;			/* for the permission check of each call */
 	List	   *perminfos;
 
+	struct ItemNeeds *needs;	/* of all columns; made by the first lookup */
 	struct VectorLayout *vector;	/* made by the first vector or matrix call */
 	int			stats_slot;		/* where lookups may be counted */
 	uint64		log_limit;		/* rows whose keys have a hash below it are logged */
@@ -156,6 +157,7 @@ typedef struct Spec
 
 /* spec_cache.c */
 extern Spec *spec_for_type(Oid type);
+extern bool is_spec_type(Oid type);
 extern Oid	spec_type_by_name(const char *name);
 extern void spec_cache_init(void);
 

@@ -212,6 +212,22 @@ spec_for_type(Oid type)
 	return spec;
 }
 
+/* Is this the row type of a spec? */
+bool
+is_spec_type(Oid type)
+{
+	SpecCacheEntry *entry = hash_search(spec_cache, &type, HASH_FIND, NULL);
+	Oid			relid;
+	Datum		values[CATALOG_MAX_COLUMNS];
+	bool		nulls[CATALOG_MAX_COLUMNS];
+
+	if (entry && entry->spec && entry->spec->is_valid)
+		return true;
+	relid = get_typ_typrelid(type);
+	return OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_VIEW &&
+		catalog_fetch("spec", relid, NULL, values, nulls) != NULL;
+}
+
 static void
 refuse_name(const char *name)
 {

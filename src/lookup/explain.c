@@ -21,7 +21,7 @@
 PG_FUNCTION_INFO_V1(explain_lookup);
 
 /* The path an item took. */
-static const char *
+const char *
 path_name(ItemRun *irun)
 {
 	if (!irun->rel)
@@ -32,7 +32,7 @@ path_name(ItemRun *irun)
 }
 
 /* Why the item took its path; an index that goes at the same time has no name any more. */
-static const char *
+const char *
 path_reason(ItemRun *irun)
 {
 	char	   *index;

@@ -200,17 +200,53 @@ gather_any_keys(LookupRun *run, ItemRun *irun, int nrows)
 	}
 }
 
-/*
- * Gathers the keys of the chunk for an item; of its first row only when the
- * item is constant.
- */
+/* Makes the room of a constant item, in one piece. */
+static ConstantRoom *
+make_room(LookupRun *run, SpecItem *item)
+{
+	Size		head = MAXALIGN(sizeof(ConstantRoom));
+	Size		size = head + sizeof(Datum) * (item->nkeys + 2 * item->ncolumns) +
+		(sizeof(bool) + sizeof(uint8)) * 2 * item->ncolumns;
+	char	   *space = MemoryContextAlloc(run->run_cxt, size);
+	ConstantRoom *room = (ConstantRoom *) space;
+
+	room->key = (Datum *) (space + head);
+	room->values = room->key + item->nkeys;
+	room->nulls = (bool *) (room->values + 2 * item->ncolumns);
+	room->flags = (uint8 *) (room->nulls + 2 * item->ncolumns);
+	return room;
+}
+
+/* Gathers the key of a constant item; what is detoasted of it is in the memory of the request. */
+void
+gather_constant_key(LookupRun *run, ItemRun *irun)
+{
+	ProbeKeys  *keys = &irun->keys;
+
+	if (irun->is_gathered)
+		return;
+	if (!irun->room)
+		irun->room = make_room(run, irun->item);
+	keys->values = irun->room->key;
+	keys->row_probe = &irun->room->row_probe;
+	keys->row_probe[0] = 0;
+	keys->nprobes = fetch_keys(run, irun, 0, keys->values) ? 1 : 0;
+	irun->is_gathered = true;
+}
+
+/* Gathers the keys of the chunk for an item. */
 void
 gather_keys(LookupRun *run, ItemRun *irun)
 {
 	ProbeKeys  *keys = &irun->keys;
-	int			nrows = irun->is_constant ? 1 : run->chunk_rows;
+	int			nrows = run->chunk_rows;
 	ItemAccess *access = irun->item->access;
 
+	if (irun->is_constant)
+	{
+		gather_constant_key(run, irun);
+		return;
+	}
 	keys->nprobes = 0;
 	keys->values = palloc(sizeof(Datum) * irun->item->nkeys * nrows);
 	keys->row_probe = palloc(sizeof(int) * nrows);

@@ -10,6 +10,7 @@
  * are the same for every row are probed once a call.
  *
  *		request.c	SQL arguments -> LookupRequest
+ *		needs.c		what a run takes of each item
  *		access.c	how a table can be probed, and why not directly
  *		keys.c		keys of a chunk, distinct and sorted
  *		probe.c		probes of a btree
@@ -27,6 +28,8 @@
  *		stats.c		counts for lookup_stats
  *		serve_log.c	a sample of what was served
  *		support.c	estimates for the planner
+ *		scan_path.c	lookups in FROM as scans, for the planner
+ *		scan.c		the same for the executor
  */
 #ifndef FEATURESTORE_LOOKUP_H
 #define FEATURESTORE_LOOKUP_H
@@ -120,6 +123,16 @@ typedef struct ItemAccess
 	SPIPlanPtr	plan;			/* made when first needed */
 } ItemAccess;
 
+/* What a run takes of an item. */
+typedef struct ItemNeeds
+{
+	bool		is_needed;		/* anything of it; if not, it does not run */
+	AttrNumber	last_attno;		/* of the table's: deform up to here */
+	int			ncolumns;
+	int		   *columns;		/* which of the item's are kept, window outputs aside */
+	bool	   *windows;		/* by column of states: any output is needed */
+} ItemNeeds;
+
 /* Keys to probe: nkeys Datums for each, and the probe of each chunk row. */
 typedef struct ProbeKeys
 {
@@ -137,13 +150,29 @@ typedef struct ProbeResult
 } ProbeResult;
 
 /*
+ * What a constant item needs for its one probe, so that requests of one row
+ * allocate nothing: the key, and two results, the second for a key that is NULL.
+ */
+typedef struct ConstantRoom
+{
+	int			row_probe;
+	ProbeResult results[2];
+	Datum	   *key;
+	Datum	   *values;
+	bool	   *nulls;
+	uint8	   *flags;
+} ConstantRoom;
+
+/*
  * An item in a run.  Result i has ncolumns values; one result more than there
  * are probes serves the rows whose key is NULL.
  */
 typedef struct ItemRun
 {
 	SpecItem   *item;
-	Relation	rel;
+	ItemNeeds  *needs;
+	Relation	rel;			/* NULL if it is computed, or not needed */
+	struct Prober *prober;		/* made by the first direct probe */
 	bool		is_constant;	/* the same for every row of the request */
 	bool		is_direct;		/* path of this call */
 	const char *reason;
@@ -152,6 +181,8 @@ typedef struct ItemRun
 	TimestampTz applied_to;
 	bool		is_done;		/* constant, and probed */
 
+	struct ConstantRoom *room;	/* for what a constant item needs; lasts as long as the run */
+	bool		is_gathered;	/* its key is */
 	ProbeKeys	keys;
 	Datum	   *values;
 	bool	   *nulls;
@@ -159,8 +190,10 @@ typedef struct ItemRun
 	ProbeResult *results;
 	int			found;			/* how many of them */
 
-	int64		nprobes;
+	int64		nprobes;		/* of this request */
 	int64		nfound;
+	int64		past_probes;	/* of those before */
+	int64		past_found;
 
 	/* counted for explain_lookup */
 	int64		buffers;
@@ -173,13 +206,17 @@ typedef struct LookupRun
 	LookupRequest *request;
 	Snapshot	snapshot;
 	bool		owns_snapshot;	/* rather than the statement */
-	MemoryContext cxt;			/* of the call */
+	bool		is_pushed;		/* the snapshot it owns is the active one, until the end */
+	MemoryContext run_cxt;		/* of the run */
+	MemoryContext cxt;			/* of the request */
 	MemoryContext chunk_cxt;	/* of the chunk */
 	ItemRun    *items;
+	bool		is_repeated;	/* there may be other requests */
 	bool		with_positions; /* the caller shows applied_to */
 	bool		is_counted;		/* the caller shows buffers and time */
 	bool		is_logged;		/* rows of the sample go to the serve log */
-	struct ServeLogRun *serve_log;	/* made with the first of them */
+	int			logged_rows;	/* of the request that were looked at for it */
+	struct ServeLogRun *serve_log;	/* made with the first that was in the sample */
 	bool		is_tracked;		/* for lookup_stats */
 	instr_time	started;		/* if tracked */
 
@@ -196,6 +233,8 @@ typedef struct LookupRun
 	ExprState **states;			/* of computed items */
 	bool		owns_states;	/* rather than the spec's */
 	Datum	   *status_texts;	/* those made so far, by status */
+	int		   *varying_parts;	/* of vectors; made with the first row of several */
+	int			nvarying_parts;
 } LookupRun;
 
 /* request.c */
@@ -203,8 +242,15 @@ extern LookupRequest *request_from_arguments(FunctionCallInfo fcinfo, Spec *spec
 											 TimestampTz as_of);
 extern bool has_coercion(Oid given, Oid wanted, Coercion *coercion);
 extern Datum coerce_value(SpecColumn *column, Coercion *coercion, Datum value);
+extern LookupRequest *request_from_values(Spec *spec, int n, Oid *types, NullableDatum *values,
+										  TimestampTz as_of);
+extern LookupRequest *request_in_place(Spec *spec, int n, Oid *types, NullableDatum *values);
 extern TimestampTz request_time(FunctionCallInfo fcinfo, int argno);
 extern int	combine_lengths(int nrows, int length);
+
+/* needs.c */
+extern ItemNeeds *needs_of_all(Spec *spec);
+extern ItemNeeds *needs_of_results(Spec *spec, const Bitmapset *results);
 
 /* access.c */
 extern bool enable_direct_lookup;
@@ -212,17 +258,19 @@ extern ItemAccess *access_for_item(Spec *spec, SpecItem *item, Relation rel);
 extern const char *access_obstacle(SpecItem *item, Relation rel);
 
 /* snapshot.c */
-extern void choose_snapshot(LookupRun *run);
+extern void choose_snapshot(LookupRun *run, Snapshot snapshot);
 
 /* keys.c */
 extern bool is_integer_type(Oid type);
 extern bool integer_fits(Oid type, Datum value);
 extern void gather_keys(LookupRun *run, ItemRun *irun);
+extern void gather_constant_key(LookupRun *run, ItemRun *irun);
 extern bool fetch_keys(LookupRun *run, ItemRun *irun, int row, Datum *values);
 extern bool key_images_equal(Datum a, Datum b, bool byval, int16 length);
 
 /* probe.c */
 extern bool probe_index(LookupRun *run, ItemRun *irun);
+extern void end_probes(ItemRun *irun);
 extern void prefetch_constant_items(LookupRun *run);
 
 /* sql_probe.c */
@@ -231,9 +279,15 @@ extern void probe_sql(LookupRun *run, ItemRun *irun);
 
 /* run.c */
 extern LookupRun *lookup_open(Oid type);
+extern LookupRun *lookup_open_for(Oid type, const Bitmapset *results);
 extern void lookup_open_tables(LookupRun *run, Oid type, Spec *spec);
 extern void lookup_start(LookupRun *run, LookupRequest *request);
+extern void lookup_begin(LookupRun *run, Snapshot snapshot);
+extern void lookup_begin_active(LookupRun *run);
+extern void lookup_request(LookupRun *run, LookupRequest *request);
 extern bool lookup_next(LookupRun *run);
+extern bool lookup_is_probed(LookupRun *run);
+extern bool lookup_rewind(LookupRun *run);
 extern bool chunk_is_too_large(LookupRun *run);
 extern void lookup_close(LookupRun *run);
 extern Datum time_bound(SpecItem *item, TimestampTz as_of);
@@ -249,6 +303,7 @@ extern void keep_answer(LookupRun *run, ItemRun *irun, int probe, TimestampTz as
 
 /* row.c */
 extern void row_begin(LookupRun *run);
+extern void row_start(LookupRun *run);
 extern void row_end(LookupRun *run);
 extern void row_fill(LookupRun *run, int row);
 extern void row_compute_early(LookupRun *run, ItemRun *irun);
@@ -262,13 +317,52 @@ extern const char *status_name(LookupStatus status);
 
 /* rows.c */
 extern Tuplestorestate *begin_result(FunctionCallInfo fcinfo, TupleDesc desc);
+extern Datum status_text(LookupRun *run, LookupStatus status);
 extern void row_to_result(LookupRun *run, Datum *values, bool *nulls);
+
+/* vectors.c */
+typedef struct VectorLayout VectorLayout;
+extern VectorLayout *vector_layout(Spec *spec);
+extern ArrayType *make_vector(VectorLayout *layout, float4 **numbers);
+extern bool next_vector(LookupRun *run, VectorLayout *layout, float4 *vector);
+
+/* explain.c */
+extern const char *path_name(ItemRun *irun);
+extern const char *path_reason(ItemRun *irun);
 
 /* stats.c */
 extern bool track_lookups;
 extern void lookup_stats_init(void);
 extern void lookup_stats_start(LookupRun *run);
 extern void lookup_stats_end(LookupRun *run);
+
+/* support.c: start of a call, and a probe of a table, in units of the planner */
+#define LOOKUP_CALL_COST (20 * cpu_tuple_cost)
+#define LOOKUP_PROBE_COST (10 * cpu_tuple_cost)
+
+/* scan_path.c */
+#define LOOKUP_SCAN_NAME "FeatureLookup"
+
+/* Functions that a scan can stand for; those "at" a time have it as an argument. */
+typedef enum LookupScanKind
+{
+	SCAN_NONE,
+	SCAN_ROWS,
+	SCAN_ROWS_AT,
+	SCAN_VECTORS_AT
+} LookupScanKind;
+
+extern bool enable_lookup_scan;
+extern void lookup_scan_init(void);
+
+/* scan.c */
+struct CustomScan;
+extern Node *create_lookup_scan_state(struct CustomScan *scan);
+
+/* functions that a scan can stand for */
+extern PGDLLEXPORT Datum lookup_rows(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum feature_lookup(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum lookup_vectors(PG_FUNCTION_ARGS);
 
 /* json_request.c */
 extern LookupRequest *request_from_json(Spec *spec, Jsonb *records, TimestampTz as_of);

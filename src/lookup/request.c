@@ -210,40 +210,77 @@ take_array(Spec *spec, int arg, RequestColumn *column, Oid element, NullableDatu
 }
 
 /*
- * Makes a request of the arguments from number first on.  It lives in the
- * current memory context and may point into the arguments.
+ * Makes a request of n values of these types, one for each argument of the
+ * spec.  It lives in the current memory context and may point into the values.
  */
 LookupRequest *
-request_from_arguments(FunctionCallInfo fcinfo, Spec *spec, int first, TimestampTz as_of)
+request_from_values(Spec *spec, int n, Oid *types, NullableDatum *values, TimestampTz as_of)
 {
 	LookupRequest *request = palloc0_object(LookupRequest);
 	int			nrows = -1;
 
-	if (get_fn_expr_variadic(fcinfo->flinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("arguments of a lookup cannot be passed as a VARIADIC array"),
-				 errhint("Pass each argument by itself.")));
-	if (PG_NARGS() - first != spec->nargs)
+	if (n != spec->nargs)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("feature spec %s takes %d arguments, not %d", spec->name, spec->nargs,
-						PG_NARGS() - first),
+				 errmsg("feature spec %s takes %d arguments, not %d", spec->name, spec->nargs, n),
 				 errhint("Its arguments are: %s.", argument_list(spec))));
 
 	request->as_of = as_of;
 	request->columns = palloc0_array(RequestColumn, spec->nargs);
 	for (int i = 0; i < spec->nargs; i++)
 	{
-		Oid			given = get_fn_expr_argtype(fcinfo->flinfo, first + i);
-		NullableDatum *argument = &fcinfo->args[first + i];
-		Oid			element = given == spec->columns[i].type ? InvalidOid : get_element_type(given);
+		Oid			element = types[i] == spec->columns[i].type ? InvalidOid : get_element_type(types[i]);
 
 		if (OidIsValid(element))
-			nrows = take_array(spec, i, &request->columns[i], element, argument, nrows);
+			nrows = take_array(spec, i, &request->columns[i], element, &values[i], nrows);
 		else
-			take_value(spec, i, &request->columns[i], given, argument);
+			take_value(spec, i, &request->columns[i], types[i], &values[i]);
 	}
 	request->nrows = nrows < 0 ? 1 : nrows;
 	return request;
+}
+
+/*
+ * Makes a request that stands for whatever values these places will hold when
+ * it runs: NULL unless each is one value that needs no conversion.
+ */
+LookupRequest *
+request_in_place(Spec *spec, int n, Oid *types, NullableDatum *values)
+{
+	LookupRequest *request;
+
+	if (n != spec->nargs)
+		return NULL;
+	for (int i = 0; i < n; i++)
+	{
+		if (types[i] != spec->columns[i].type)
+			return NULL;
+	}
+	request = palloc0_object(LookupRequest);
+	request->nrows = 1;
+	request->columns = palloc0_array(RequestColumn, n);
+	for (int i = 0; i < n; i++)
+	{
+		request->columns[i].values = &values[i].value;
+		request->columns[i].nulls = &values[i].isnull;
+		request->columns[i].is_single = true;
+	}
+	return request;
+}
+
+/* Makes a request of a function's arguments from number first on. */
+LookupRequest *
+request_from_arguments(FunctionCallInfo fcinfo, Spec *spec, int first, TimestampTz as_of)
+{
+	int			n = PG_NARGS() - first;
+	Oid			types[FUNC_MAX_ARGS];
+
+	if (get_fn_expr_variadic(fcinfo->flinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("arguments of a lookup cannot be passed as a VARIADIC array"),
+				 errhint("Pass each argument by itself.")));
+	for (int i = 0; i < n; i++)
+		types[i] = get_fn_expr_argtype(fcinfo->flinfo, first + i);
+	return request_from_values(spec, n, types, &fcinfo->args[first], as_of);
 }

@@ -90,33 +90,37 @@ found_status(SpecItem *item, ProbeResult *result, TimestampTz as_of)
 	return STATUS_PRESENT;
 }
 
-/* Copies values that are not passed by value out of the page they are on. */
+/* Copies those of an item's columns, or all, that are not passed by value out of where they are. */
 static void
-copy_by_reference(Spec *spec, SpecItem *item, Datum *values, bool *nulls)
+copy_by_reference(Spec *spec, SpecItem *item, int ncolumns, const int *columns, Datum *values,
+				  bool *nulls)
 {
 	Size		sizes[MaxTupleAttributeNumber];
 	Size		total = 0;
 	char	   *space;
 
-	for (int i = 0; i < item->ncolumns; i++)
+	for (int k = 0; k < ncolumns; k++)
 	{
+		int			i = columns ? columns[k] : k;
 		SpecColumn *column = &spec->columns[item->first_column + i];
 
-		sizes[i] = 0;
+		sizes[k] = 0;
 		if (!column->typbyval && !nulls[i])
-			sizes[i] = datumGetSize(values[i], false, column->typlen);
-		total += MAXALIGN(sizes[i]);
+			sizes[k] = datumGetSize(values[i], false, column->typlen);
+		total += MAXALIGN(sizes[k]);
 	}
 	if (total == 0)
 		return;
 	space = palloc(total);
-	for (int i = 0; i < item->ncolumns; i++)
+	for (int k = 0; k < ncolumns; k++)
 	{
-		if (sizes[i] == 0)
+		int			i = columns ? columns[k] : k;
+
+		if (sizes[k] == 0)
 			continue;
-		memcpy(space, DatumGetPointer(values[i]), sizes[i]);
+		memcpy(space, DatumGetPointer(values[i]), sizes[k]);
 		values[i] = PointerGetDatum(space);
-		space += MAXALIGN(sizes[i]);
+		space += MAXALIGN(sizes[k]);
 	}
 }
 
@@ -155,7 +159,7 @@ keep_output(LookupRun *run, ItemRun *irun, int probe, int position, Datum value,
 	}
 }
 
-/* Evaluates the window outputs of a row that was found. */
+/* Evaluates the window outputs of a row that was found, as far as they are needed. */
 static void
 evaluate_windows(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls)
 {
@@ -164,9 +168,12 @@ evaluate_windows(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *
 	for (int i = 0; i < item->nwindows; i++)
 	{
 		SpecWindows *windows = &item->windows[i];
-		struct varlena *state = nulls[windows->attno - 1] ? NULL :
-			(struct varlena *) DatumGetPointer(values[windows->attno - 1]);
+		struct varlena *state;
 
+		if (!irun->needs->windows[i])
+			continue;
+		state = nulls[windows->attno - 1] ? NULL :
+			(struct varlena *) DatumGetPointer(values[windows->attno - 1]);
 		window_evaluate(windows->plan, state, run->request->as_of, windows->values,
 						windows->nulls, windows->flags);
 		for (int k = 0; k < windows->plan->noutputs; k++)
@@ -184,12 +191,13 @@ evaluate_windows(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *
 
 /*
  * Keeps what a probe found, given as values of the table's columns, as far as
- * these are read.
+ * these are needed.
  */
 void
 keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls)
 {
 	SpecItem   *item = irun->item;
+	ItemNeeds  *needs = irun->needs;
 	ProbeResult *result = &irun->results[probe];
 	Datum	   *kept = irun->values + (Size) probe * item->ncolumns;
 	bool	   *kept_nulls = irun->nulls + (Size) probe * item->ncolumns;
@@ -204,14 +212,15 @@ keep_found(LookupRun *run, ItemRun *irun, int probe, Datum *values, bool *nulls)
 		fill_missing(run, irun, probe);
 		return;
 	}
-	for (int i = 0; i < item->ncolumns; i++)
+	for (int k = 0; k < needs->ncolumns; k++)
 	{
+		int			i = needs->columns[k];
 		int			from = item->attnos[i] - 1;
 
-		kept_nulls[i] = from < 0 || nulls[from];
+		kept_nulls[i] = nulls[from];
 		kept[i] = kept_nulls[i] ? (Datum) 0 : values[from];
 	}
-	copy_by_reference(run->spec, item, kept, kept_nulls);
+	copy_by_reference(run->spec, item, needs->ncolumns, needs->columns, kept, kept_nulls);
 	evaluate_windows(run, irun, probe, values, nulls);
 }
 
@@ -237,7 +246,8 @@ keep_answer(LookupRun *run, ItemRun *irun, int probe, TimestampTz as_of, Datum *
 	}
 	memcpy(irun->values + first, values, sizeof(Datum) * item->ncolumns);
 	memcpy(irun->nulls + first, nulls, item->ncolumns);
-	copy_by_reference(run->spec, item, irun->values + first, irun->nulls + first);
+	copy_by_reference(run->spec, item, item->ncolumns, NULL, irun->values + first,
+					  irun->nulls + first);
 	for (int i = 0; i < item->ncolumns; i++)
 	{
 		if (!item->attnos[i])
@@ -246,21 +256,48 @@ keep_answer(LookupRun *run, ItemRun *irun, int probe, TimestampTz as_of, Datum *
 	}
 }
 
-/* Allocates n results, all missing until found. */
+/* Makes place for results. */
+static void
+allocate_results(ItemRun *irun, int n)
+{
+	Size		size = (Size) n * irun->item->ncolumns;
+
+	irun->values = palloc_array(Datum, size);
+	irun->nulls = palloc_array(bool, size);
+	irun->results = palloc_array(ProbeResult, n);
+	irun->flags = irun->item->nwindows > 0 ? palloc_array(uint8, size) : NULL;
+}
+
+/* Takes that of a constant item. */
+static void
+take_room(ItemRun *irun)
+{
+	ConstantRoom *room = irun->room;
+
+	irun->values = room->values;
+	irun->nulls = room->nulls;
+	irun->results = room->results;
+	irun->flags = irun->item->nwindows > 0 ? room->flags : NULL;
+}
+
+/* Readies n results, all missing until found. */
 void
 prepare_results(LookupRun *run, ItemRun *irun, int n)
 {
-	int			ncolumns = irun->item->ncolumns;
 	LookupStatus status = irun->table_status == STATUS_PRESENT ?
 		STATUS_NOT_FOUND : irun->table_status;
 
-	irun->values = palloc_array(Datum, (Size) n * ncolumns);
-	irun->nulls = palloc_array(bool, (Size) n * ncolumns);
-	if (irun->item->nwindows > 0)
-		irun->flags = palloc0_array(uint8, (Size) n * ncolumns);
-	irun->results = palloc0_array(ProbeResult, n);
+	if (irun->is_constant && irun->room)
+		take_room(irun);
+	else
+		allocate_results(irun, n);
+	if (irun->flags)
+		memset(irun->flags, 0, (Size) n * irun->item->ncolumns);
 	irun->found = 0;
 	for (int probe = 0; probe < n; probe++)
+	{
+		irun->results[probe].has_time = false;
+		irun->results[probe].event_time = 0;
 		irun->results[probe].status = status;
+	}
 }
-

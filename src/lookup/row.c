@@ -63,7 +63,7 @@ take_states(LookupRun *run)
 	}
 }
 
-/* Prepares the working row; what is the same for all rows is filled in here. */
+/* Makes the working row of a run. */
 void
 row_begin(LookupRun *run)
 {
@@ -80,6 +80,14 @@ row_begin(LookupRun *run)
 		run->values = palloc_array(Datum, spec->ncolumns);
 		run->nulls = palloc_array(bool, spec->ncolumns);
 	}
+}
+
+/* Readies it for a request: what is the same for all rows is filled in here. */
+void
+row_start(LookupRun *run)
+{
+	Spec	   *spec = run->spec;
+
 	memset(run->nulls, true, spec->ncolumns);
 	for (int i = 0; i < spec->nargs; i++)
 	{
@@ -255,7 +263,8 @@ fill_late_expressions(LookupRun *run, int row)
 	{
 		SpecItem   *item = &run->spec->items[i];
 
-		if (!item->expr || item->is_early || row_is_overridden(run, item->first_column, row))
+		if (!item->expr || item->is_early || !run->items[i].needs->is_needed ||
+			row_is_overridden(run, item->first_column, row))
 			continue;
 		ExecStoreVirtualTuple(ExecClearTuple(run->slot));
 		compute(run, i);

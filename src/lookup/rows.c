@@ -19,16 +19,16 @@
 PG_FUNCTION_INFO_V1(feature_lookup);
 PG_FUNCTION_INFO_V1(lookup_rows);
 
-/* A status as text, made once a lookup. */
-static Datum
+/* A status as text, made once a run. */
+Datum
 status_text(LookupRun *run, LookupStatus status)
 {
 	if (!run->status_texts)
-		run->status_texts = MemoryContextAllocZero(run->cxt,
+		run->status_texts = MemoryContextAllocZero(run->run_cxt,
 												   sizeof(Datum) * NUMBER_OF_STATUSES);
 	if (!run->status_texts[status])
 	{
-		MemoryContext old = MemoryContextSwitchTo(run->cxt);
+		MemoryContext old = MemoryContextSwitchTo(run->run_cxt);
 
 		run->status_texts[status] = CStringGetTextDatum(status_name(status));
 		MemoryContextSwitchTo(old);

@@ -49,9 +49,9 @@ time_bound(SpecItem *item, TimestampTz as_of)
 	return DateADTGetDatum(date);
 }
 
-/* Opens a spec's tables; false if the spec changed meanwhile, or was dropped. */
+/* Opens the tables that are needed; false if the spec changed meanwhile, or was dropped. */
 static bool
-open_tables(LookupRun *run)
+open_tables(LookupRun *run, ItemNeeds *needs)
 {
 	Spec	   *spec = run->spec;
 
@@ -59,7 +59,8 @@ open_tables(LookupRun *run)
 	for (int i = 0; i < spec->nitems; i++)
 	{
 		run->items[i].item = &spec->items[i];
-		if (OidIsValid(spec->items[i].relid))
+		run->items[i].needs = &needs[i];
+		if (needs[i].is_needed && OidIsValid(spec->items[i].relid))
 		{
 			run->items[i].rel = try_table_open(spec->items[i].relid, AccessShareLock);
 			if (!run->items[i].rel)
@@ -75,8 +76,12 @@ close_tables(LookupRun *run)
 {
 	for (int i = 0; i < run->spec->nitems; i++)
 	{
-		if (run->items[i].rel)
-			table_close(run->items[i].rel, NoLock);
+		ItemRun    *irun = &run->items[i];
+
+		if (irun->prober)
+			end_probes(irun);
+		if (irun->rel)
+			table_close(irun->rel, NoLock);
 	}
 }
 
@@ -95,31 +100,22 @@ refuse_computed_features(LookupRun *run)
 }
 
 /*
- * Starts a lookup on the spec of this row type: locks what it reads and checks
- * that the user may.  Errors: 42809 (not a spec), 42501 (no privilege), 55000
- * (a table lost its unique key).
+ * Locks what a spec reads, that of a row type or one that is in no cache, to
+ * give all it has or some results.  Rows that are logged are logged whole.
  */
-LookupRun *
-lookup_open(Oid type)
+static void
+lock_tables(LookupRun *run, Oid type, Spec *spec, const Bitmapset *results, bool all)
 {
-	LookupRun  *run = palloc0(sizeof(LookupRun));
-
-	lookup_stats_start(run);
-	lookup_open_tables(run, type, NULL);
-	refuse_computed_features(run);
-	return run;
-}
-
-/*
- * Locks what a spec reads, that of a row type or one that is in no cache, and
- * checks that the user may.
- */
-void
-lookup_open_tables(LookupRun *run, Oid type, Spec *spec)
-{
-	run->spec = spec ? spec : spec_for_type(type);
-	while (!open_tables(run))
+	run->run_cxt = CurrentMemoryContext;
+	for (;;)
 	{
+		ItemNeeds  *needs;
+
+		run->spec = spec ? spec : spec_for_type(type);
+		all |= run->spec->log_limit > 0;
+		needs = all ? needs_of_all(run->spec) : needs_of_results(run->spec, results);
+		if (open_tables(run, needs))
+			return;
 		close_tables(run);
 		CHECK_FOR_INTERRUPTS();
 		if (spec)
@@ -127,8 +123,13 @@ lookup_open_tables(LookupRun *run, Oid type, Spec *spec)
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("a table was dropped while it was being looked up"),
 					 errhint("Try again.")));
-		run->spec = spec_for_type(type);
 	}
+}
+
+/* Finds out how the tables are probed; checks that the user may read all that the spec does. */
+static void
+choose_access(LookupRun *run)
+{
 	CheckPermissionsCompat(run->spec->rtes, run->spec->perminfos);
 
 	for (int i = 0; i < run->spec->nitems; i++)
@@ -152,6 +153,44 @@ lookup_open_tables(LookupRun *run, Oid type, Spec *spec)
 			}
 		}
 	}
+}
+
+/* Opens the tables of a spec, that of a row type or one that is in no cache, for whoever may read them. */
+void
+lookup_open_tables(LookupRun *run, Oid type, Spec *spec)
+{
+	lock_tables(run, type, spec, NULL, true);
+	choose_access(run);
+}
+
+/* Opens a lookup for some of a spec's results, or all. */
+static LookupRun *
+open_run(Oid type, const Bitmapset *results, bool all)
+{
+	LookupRun  *run = palloc0_object(LookupRun);
+
+	lookup_stats_start(run);
+	lock_tables(run, type, NULL, results, all);
+	choose_access(run);
+	refuse_computed_features(run);
+	return run;
+}
+
+/*
+ * Opens a lookup on the spec of this row type.  Errors: 42809 (not a spec),
+ * 42501 (no privilege), 55000 (a table lost its unique key).
+ */
+LookupRun *
+lookup_open(Oid type)
+{
+	return open_run(type, NULL, true);
+}
+
+/* The same for these of its results only, numbered from 0. */
+LookupRun *
+lookup_open_for(Oid type, const Bitmapset *results)
+{
+	return open_run(type, results, false);
 }
 
 /* Is every column of states that an item reads among those whose names are in filled? */
@@ -242,18 +281,37 @@ item_is_constant(LookupRun *run, SpecItem *item)
 	return OidIsValid(item->relid);
 }
 
+/* Readies an opened run for requests, which read under the snapshot given or a newer one. */
+void
+lookup_begin(LookupRun *run, Snapshot snapshot)
+{
+	choose_snapshot(run, snapshot);
+	row_begin(run);
+}
+
+/* The same under the active snapshot; a newer one is the active one then, until the end. */
+void
+lookup_begin_active(LookupRun *run)
+{
+	lookup_begin(run, GetActiveSnapshot());
+	if (run->owns_snapshot)
+		PushActiveSnapshot(run->snapshot);
+	run->is_pushed = run->owns_snapshot;
+}
+
 /*
- * Sets up a run for its request.  Rows are then fetched with lookup_next; all
- * of them see the same snapshot.
+ * Sets up a run for a request, in whose memory context we are.  Rows are then
+ * fetched with lookup_next; all of them see the same snapshot.
  */
 void
-lookup_start(LookupRun *run, LookupRequest *request)
+lookup_request(LookupRun *run, LookupRequest *request)
 {
 	run->request = request;
-	choose_snapshot(run);
 	run->cxt = CurrentMemoryContext;
 	run->chunk_cxt = run->cxt;
 	run->chunk_limit = CHUNK_ROWS;
+	run->chunk_start = 0;
+	run->chunk_rows = 0;
 	if (request->nrows > 1)
 		run->chunk_cxt = AllocSetContextCreate(run->cxt, "featurestore lookup chunk",
 											   ALLOCSET_DEFAULT_SIZES);
@@ -262,12 +320,28 @@ lookup_start(LookupRun *run, LookupRequest *request)
 		ItemRun    *irun = &run->items[i];
 
 		irun->is_constant = item_is_constant(run, irun->item);
+		irun->is_done = false;
+		irun->is_gathered = false;
+		irun->values = NULL;
+		irun->past_probes += irun->nprobes;
+		irun->past_found += irun->nfound;
+		irun->nprobes = 0;
+		irun->nfound = 0;
 		if (irun->rel)
 			irun->table_status = table_status(run, irun);
 	}
 	run->row = -1;
-	row_begin(run);
+	row_start(run);
 	run->is_logged = run->spec->log_limit > 0 && serve_log_wants(run);
+	run->logged_rows = 0;
+}
+
+/* Starts a lookup of one request. */
+void
+lookup_start(LookupRun *run, LookupRequest *request)
+{
+	lookup_begin_active(run);
+	lookup_request(run, request);
 }
 
 /* Probes a lookup's table for the chunk. */
@@ -309,7 +383,7 @@ run_item(LookupRun *run, ItemRun *irun)
 {
 	MemoryContext old;
 
-	if (irun->is_constant && irun->is_done)
+	if (!irun->needs->is_needed || (irun->is_constant && irun->is_done))
 		return;
 	old = MemoryContextSwitchTo(irun->is_constant ? run->cxt : run->chunk_cxt);
 	if (!irun->rel)
@@ -376,14 +450,21 @@ adapt_chunk_limit(LookupRun *run)
 		run->chunk_limit = Min(2 * run->chunk_limit, CHUNK_ROWS);
 }
 
+/* Have all rows of the request been probed for? */
+bool
+lookup_is_probed(LookupRun *run)
+{
+	return run->chunk_start + run->chunk_rows >= run->request->nrows;
+}
+
 /* Runs the items over the next rows of the request; false when there are none. */
 static bool
 next_chunk(LookupRun *run)
 {
+	if (lookup_is_probed(run))
+		return false;
 	run->chunk_start += run->chunk_rows;
 	run->chunk_rows = Min(run->chunk_limit, run->request->nrows - run->chunk_start);
-	if (run->chunk_rows <= 0)
-		return false;
 
 	if (run->chunk_start == 0)
 		prefetch_constant_items(run);
@@ -417,13 +498,27 @@ lookup_next(LookupRun *run)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!next_chunk(run))
+		{
+			run->row = run->chunk_rows;
 			return false;
+		}
 		run->row = 0;
 	}
 	row_fill(run, run->row);
-	if (run->is_logged)
+	if (run->is_logged && run->chunk_start + run->row == run->logged_rows)
+	{
 		serve_log_row(run);
+		run->logged_rows++;
+	}
 	return true;
+}
+
+/* Goes back to before the first row of the request; false if it is not in memory any more. */
+bool
+lookup_rewind(LookupRun *run)
+{
+	run->row = -1;
+	return run->chunk_start == 0;
 }
 
 /* Ends a lookup, which counts from now on: what a slot or relation holds is let go of. */
@@ -432,7 +527,9 @@ lookup_close(LookupRun *run)
 {
 	row_end(run);
 	close_tables(run);
-	if (run->owns_snapshot)
+	if (run->is_pushed)
 		PopActiveSnapshot();
+	if (run->owns_snapshot)
+		UnregisterSnapshot(run->snapshot);
 	lookup_stats_end(run);
 }

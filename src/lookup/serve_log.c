@@ -363,7 +363,7 @@ serve_log_run(LookupRun *run)
 
 	if (run->serve_log)
 		return run->serve_log;
-	old = MemoryContextSwitchTo(run->cxt);
+	old = MemoryContextSwitchTo(run->run_cxt);
 	run->serve_log = palloc0_object(ServeLogRun);
 	initStringInfo(&run->serve_log->vector);
 	write_common(run, &run->serve_log->common);

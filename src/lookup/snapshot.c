@@ -44,14 +44,13 @@ table_is_new(ItemRun *irun, Snapshot snapshot)
 }
 
 /*
- * Decides on the snapshot of a run whose tables are locked.  If it is one of
- * its own it is made the active one, until lookup_close.
+ * Decides on the snapshot of a run whose tables are locked: that of the
+ * statement, which is given, or one of its own.
  */
 void
-choose_snapshot(LookupRun *run)
+choose_snapshot(LookupRun *run, Snapshot snapshot)
 {
-	Snapshot	snapshot = GetActiveSnapshot();
-
+	run->snapshot = snapshot;
 	for (int i = 0; i < run->spec->nitems && !run->owns_snapshot; i++)
 	{
 		if (!run->items[i].rel || IsolationUsesXactSnapshot() ||
@@ -62,8 +61,7 @@ choose_snapshot(LookupRun *run)
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("%s: table was rewritten during the query", run->items[i].item->name),
 					 errhint("Try again.")));
-		PushActiveSnapshot(GetLatestSnapshot());
+		run->snapshot = RegisterSnapshot(GetLatestSnapshot());
 		run->owns_snapshot = true;
 	}
-	run->snapshot = GetActiveSnapshot();
 }

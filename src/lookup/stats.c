@@ -347,7 +347,7 @@ lookup_stats_start(LookupRun *run)
 		INSTR_TIME_SET_CURRENT(run->started);
 }
 
-/* A lookup has come to its end: counts it, unless it was opened only to check the spec. */
+/* A lookup has come to its end: counts it, once, unless it was opened only to check the spec. */
 void
 lookup_stats_end(LookupRun *run)
 {
@@ -359,6 +359,7 @@ lookup_stats_end(LookupRun *run)
 
 	if (!run->is_tracked || !run->request || run->is_counted)
 		return;
+	run->is_tracked = false;
 	INSTR_TIME_SET_CURRENT(time);
 	INSTR_TIME_SUBTRACT(time, run->started);
 	bucket = bucket_of((uint64) (INSTR_TIME_GET_MILLISEC(time) * 1e6));

@@ -19,10 +19,6 @@
 #include "lookup/lookup.h"
 #include "compat.h"
 
-/* Start of a call, and a probe of a table, in units of the planner. */
-#define CALL_COST (20 * cpu_tuple_cost)
-#define PROBE_COST (10 * cpu_tuple_cost)
-
 PG_FUNCTION_INFO_V1(lookup_support);
 
 /* Rows that a call gives: the elements of its longest array. */
@@ -61,8 +57,8 @@ lookup_support(PG_FUNCTION_ARGS)
 	{
 		SupportRequestCost *cost = (SupportRequestCost *) request;
 
-		cost->startup = CALL_COST;
-		cost->per_tuple = PROBE_COST * estimate_rows(cost->root, cost->node);
+		cost->startup = LOOKUP_CALL_COST;
+		cost->per_tuple = LOOKUP_PROBE_COST * estimate_rows(cost->root, cost->node);
 		PG_RETURN_POINTER(cost);
 	}
 	PG_RETURN_POINTER(NULL);

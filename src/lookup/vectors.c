@@ -38,13 +38,13 @@ typedef struct VectorPart
 	int			length;			/* of an array, else 0 */
 } VectorPart;
 
-typedef struct VectorLayout
+struct VectorLayout
 {
 	int			width;
 	int			nparts;
 	VectorPart *parts;
 	TupleDesc	desc;			/* of a set of vectors */
-} VectorLayout;
+};
 
 /* Does a type go into a vector? */
 static bool
@@ -97,7 +97,7 @@ lay_out(Spec *spec, VectorPart *part, int column)
 }
 
 /* The layout of a spec's vectors, made once. */
-static VectorLayout *
+VectorLayout *
 vector_layout(Spec *spec)
 {
 	MemoryContext old;
@@ -217,8 +217,21 @@ part_is_constant(LookupRun *run, VectorPart *part)
 		run->request->columns[part->column].is_single;
 }
 
+/* Notes which parts differ from row to row, for as long as the request lasts. */
+static void
+note_varying_parts(LookupRun *run, VectorLayout *layout)
+{
+	run->varying_parts = MemoryContextAlloc(run->cxt, sizeof(int) * Max(layout->nparts, 1));
+	run->nvarying_parts = 0;
+	for (int i = 0; i < layout->nparts; i++)
+	{
+		if (!part_is_constant(run, &layout->parts[i]))
+			run->varying_parts[run->nvarying_parts++] = i;
+	}
+}
+
 /* Moves to the next row and flattens it; vector still holds the row before. */
-static bool
+bool
 next_vector(LookupRun *run, VectorLayout *layout, float4 *vector)
 {
 	bool		is_first = run->row < 0;
@@ -228,31 +241,39 @@ next_vector(LookupRun *run, VectorLayout *layout, float4 *vector)
 		return false;
 	/* What conversions leave behind goes with the chunk. */
 	old = MemoryContextSwitchTo(run->chunk_cxt);
-	for (int i = 0; i < layout->nparts; i++)
+	if (is_first)
 	{
-		if (is_first || !part_is_constant(run, &layout->parts[i]))
+		for (int i = 0; i < layout->nparts; i++)
 			fill_part(run, &layout->parts[i], vector);
+		if (run->request->nrows > 1)
+			note_varying_parts(run, layout);
+	}
+	else
+	{
+		for (int i = 0; i < run->nvarying_parts; i++)
+			fill_part(run, &layout->parts[run->varying_parts[i]], vector);
 	}
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
-/* A vector as an SQL array. */
-static ArrayType *
-make_array(float4 *vector, int width)
+/* An SQL array for a vector, to be filled with one after the other, and where its numbers are. */
+ArrayType *
+make_vector(VectorLayout *layout, float4 **numbers)
 {
-	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(float4) * width;
+	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(float4) * layout->width;
 	ArrayType  *array;
 
-	if (width == 0)
+	*numbers = NULL;
+	if (layout->width == 0)
 		return construct_empty_array(FLOAT4OID);
 	array = palloc0(size);
 	SET_VARSIZE(array, size);
 	array->ndim = 1;
 	array->elemtype = FLOAT4OID;
-	ARR_DIMS(array)[0] = width;
+	ARR_DIMS(array)[0] = layout->width;
 	ARR_LBOUND(array)[0] = 1;
-	memcpy(ARR_DATA_PTR(array), vector, sizeof(float4) * width);
+	*numbers = (float4 *) ARR_DATA_PTR(array);
 	return array;
 }
 
@@ -263,18 +284,13 @@ give_vectors(FunctionCallInfo fcinfo, Oid type, int first, TimestampTz as_of)
 	LookupRun  *run = lookup_open(type);
 	VectorLayout *layout = vector_layout(run->spec);
 	Tuplestorestate *store = begin_result(fcinfo, layout->desc);
-	float4	   *vector = palloc_array(float4, Max(layout->width, 1));
+	float4	   *numbers;
+	Datum		value = PointerGetDatum(make_vector(layout, &numbers));
+	bool		null = false;
 
 	lookup_start(run, request_from_arguments(fcinfo, run->spec, first, as_of));
-	while (next_vector(run, layout, vector))
-	{
-		ArrayType  *array = make_array(vector, layout->width);
-		Datum		value = PointerGetDatum(array);
-		bool		null = false;
-
+	while (next_vector(run, layout, numbers))
 		tuplestore_putvalues(store, layout->desc, &value, &null);
-		pfree(array);
-	}
 	lookup_close(run);
 }
 

@@ -96,7 +96,7 @@ begin_passes(TrainingRun *run)
 	run->lookup->chunk_cxt = run->cxt;	/* chunks are bounded here */
 	for (int i = 0; i < spec->nitems; i++)
 		run->lookup->items[i].table_status = STATUS_PRESENT;
-	row_begin(run->lookup);
+	row_start(run->lookup);
 }
 
 /* Starts from the first label again. */
@@ -356,7 +356,7 @@ training_start(TrainingRun *run)
 {
 	ListCell   *lc;
 
-	choose_snapshot(run->lookup);
+	lookup_begin_active(run->lookup);
 	begin_phase(run, PHASE_READING_LABELS, -1);
 	labels_read(run->labels);
 	begin_phase(run, PHASE_LOOKING_UP, count_labels(run) * list_length(run->plans));

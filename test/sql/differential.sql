@@ -30,6 +30,7 @@ CREATE TABLE kase (
 	id serial, name text PRIMARY KEY, keys text[], oracle text,
 	times text[], sizes int[] DEFAULT '{0,1,2,3000}', is_json boolean DEFAULT true
 );
+CREATE SEQUENCE turn;
 CREATE TABLE outcome (id serial, name text, compared int, rows bigint, wrong int, example text);
 
 -- images of the rows of a query, wide ones hashed
@@ -106,6 +107,8 @@ BEGIN
 	FOR query IN SELECT * FROM ways(k, size, as_of, broadcast) LOOP
 		FOREACH direct IN ARRAY ARRAY['on', 'off'] LOOP
 			PERFORM set_config('featurestore.enable_direct_lookup', direct, true);
+			-- each as a scan and as a function, by turns
+			PERFORM set_config('featurestore.enable_lookup_scan', (nextval('turn') / 2 % 2 = 0)::text, true);
 			got := images(query);
 			is_wrong := got IS DISTINCT FROM CASE WHEN query ~ '^SELECT ROW' THEN expected_json ELSE expected END;
 			UPDATE outcome SET compared = compared + 1, rows = rows + size, wrong = wrong + is_wrong::int,
@@ -115,6 +118,7 @@ BEGIN
 		END LOOP;
 	END LOOP;
 	PERFORM set_config('featurestore.enable_direct_lookup', 'on', true);
+	PERFORM set_config('featurestore.enable_lookup_scan', 'on', true);
 END
 $$;
 

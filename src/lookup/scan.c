@@ -1,0 +1,512 @@
+/*
+ * scan.c
+ *	  Lookups in FROM as scans, for the executor.
+ *
+ * The scan opens its run when the executor starts and keeps it until the end.
+ * A request is made of the arguments when the first row is asked for, and again
+ * when the scan is restarted with other parameters; tables, indexes and
+ * expressions stay open all the while, and all requests read the same snapshot
+ * at the same T.  What a request takes is in a memory context that the next one
+ * resets.
+ *
+ * The scan's slot has the columns that the query refers to; the row as a whole
+ * is one of them if the query refers to that.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/extensible.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "lookup/lookup.h"
+#include "compat.h"
+
+/* A column of the slot that is not a plain column of the working row. */
+#define WHOLE_ROW (-1)
+#define STATUS_TEXT (-2)
+
+typedef struct LookupScan
+{
+	CustomScanState css;
+	Oid			type;			/* of the spec's rows */
+	LookupScanKind kind;
+	LookupRun  *run;
+	MemoryContext cxt;			/* of the request */
+	bool		is_requested;	/* there is a request */
+	bool		has_time;
+	TimestampTz time;			/* T where no argument gives it: that of the first request */
+
+	int			nargs;
+	ExprState **args;			/* NULL for those whose value is known from the start */
+	Oid		   *types;			/* of the arguments */
+	NullableDatum *values;
+	int			first;			/* of them that is a column of the request */
+	LookupRequest *in_place;	/* if requests need only the values */
+
+	int			ncolumns;
+	int		   *results;		/* result that a column of the slot gives */
+	int		   *columns;		/* the working column it is in, or one of the above */
+	Datum	   *row_values;		/* of the row as a whole, if the query refers to it */
+	bool	   *row_nulls;
+	TupleTableSlot *row_slot;	/* for a row that is given again, made when needed */
+
+	VectorLayout *layout;		/* if it gives vectors */
+	Datum		vector;
+	float4	   *numbers;		/* in it */
+} LookupScan;
+
+/* Checks the right to call the function that the scan stands for, as a function scan would. */
+static void
+check_function(Oid function)
+{
+	AclResult	result = FunctionAclcheckCompat(function, GetUserId());
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
+	InvokeFunctionExecuteHook(function);
+}
+
+/* Is this a column of the spec, of the type it had when the query was planned? */
+static bool
+column_is_as_planned(Spec *spec, Var *var)
+{
+	if (var->varattno == InvalidAttrNumber)
+		return var->vartype == spec->type;
+	return var->varattno <= spec->nresults &&
+		TupleDescAttr(spec->result_desc, var->varattno - 1)->atttypid == var->vartype;
+}
+
+/* Finds out where the columns of the slot come from. */
+static void
+map_columns(LookupScan *scan, List *tlist)
+{
+	Spec	   *spec = scan->run->spec;
+	ListCell   *lc;
+
+	foreach(lc, tlist)
+	{
+		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
+		int			i = foreach_current_index(lc);
+
+		if (!column_is_as_planned(spec, var))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("feature spec %s was changed after the query was planned", spec->name),
+					 errhint("Try again.")));
+		scan->results[i] = var->varattno - 1;
+		if (var->varattno == InvalidAttrNumber)
+		{
+			scan->columns[i] = WHOLE_ROW;
+			scan->row_values = palloc_array(Datum, spec->nresults);
+			scan->row_nulls = palloc_array(bool, spec->nresults);
+		}
+		else if (spec->results[scan->results[i]].is_status)
+			scan->columns[i] = STATUS_TEXT;
+		else
+			scan->columns[i] = spec->results[scan->results[i]].column;
+	}
+}
+
+/* The results that the query refers to; all if it refers to the row as a whole. */
+static bool
+referenced_results(List *tlist, Bitmapset **results)
+{
+	ListCell   *lc;
+
+	*results = NULL;
+	foreach(lc, tlist)
+	{
+		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
+
+		if (var->varattno == InvalidAttrNumber)
+			return false;
+		*results = bms_add_member(*results, var->varattno - 1);
+	}
+	return true;
+}
+
+/* Opens the run, and finds out where what it gives goes. */
+static void
+open_scan(LookupScan *scan, CustomScan *plan)
+{
+	Bitmapset  *results;
+
+	if (scan->kind == SCAN_VECTORS_AT)
+	{
+		scan->run = lookup_open(scan->type);
+		scan->layout = vector_layout(scan->run->spec);
+		scan->vector = PointerGetDatum(make_vector(scan->layout, &scan->numbers));
+		return;
+	}
+	if (referenced_results(plan->custom_scan_tlist, &results))
+		scan->run = lookup_open_for(scan->type, results);
+	else
+		scan->run = lookup_open(scan->type);
+	map_columns(scan, plan->custom_scan_tlist);
+}
+
+/* Gives an argument its value if this is known from the start: a constant, or a parameter of the statement. */
+static bool
+take_known_value(Expr *expr, ParamListInfo params, NullableDatum *value)
+{
+	ParamExternData workspace;
+	ParamExternData *given;
+	Param	   *param = (Param *) expr;
+
+	if (IsA(expr, Const))
+	{
+		value->value = ((Const *) expr)->constvalue;
+		value->isnull = ((Const *) expr)->constisnull;
+		return true;
+	}
+	if (!IsA(expr, Param) || param->paramkind != PARAM_EXTERN || !params ||
+		param->paramid < 1 || param->paramid > params->numParams)
+		return false;
+	given = params->paramFetch ? params->paramFetch(params, param->paramid, false, &workspace) :
+		&params->params[param->paramid - 1];
+	/* what is wrong about it has an error of its own */
+	if (given->ptype != param->paramtype)
+		return false;
+	value->value = given->value;
+	value->isnull = given->isnull;
+	return true;
+}
+
+/* Makes what gives the arguments. */
+static void
+begin_arguments(LookupScan *scan, List *exprs, ParamListInfo params)
+{
+	ListCell   *lc;
+
+	scan->nargs = list_length(exprs);
+	scan->first = scan->kind == SCAN_ROWS ? 0 : 1;
+	scan->args = palloc0_array(ExprState *, scan->nargs);
+	scan->types = palloc_array(Oid, scan->nargs);
+	scan->values = palloc_array(NullableDatum, scan->nargs);
+	foreach(lc, exprs)
+	{
+		int			i = foreach_current_index(lc);
+
+		scan->types[i] = exprType(lfirst(lc));
+		if (!take_known_value(lfirst(lc), params, &scan->values[i]))
+			scan->args[i] = ExecInitExpr(lfirst(lc), &scan->css.ss.ps);
+	}
+}
+
+static void
+begin_lookup_scan(CustomScanState *node, EState *estate, int eflags)
+{
+	LookupScan *scan = (LookupScan *) node;
+	CustomScan *plan = (CustomScan *) node->ss.ps.plan;
+
+	check_function(lsecond_oid(plan->custom_private));
+	scan->type = linitial_oid(plan->custom_private);
+	scan->kind = (LookupScanKind) lthird_oid(plan->custom_private);
+	scan->ncolumns = list_length(plan->custom_scan_tlist);
+	scan->results = palloc_array(int, scan->ncolumns + 1);
+	scan->columns = palloc_array(int, scan->ncolumns + 1);
+	begin_arguments(scan, plan->custom_exprs, estate->es_param_list_info);
+	open_scan(scan, plan);
+	scan->in_place = request_in_place(scan->run->spec, scan->nargs - scan->first,
+									  scan->types + scan->first, scan->values + scan->first);
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	scan->cxt = CurrentMemoryContext;
+	scan->run->is_repeated = (eflags & EXEC_FLAG_REWIND) || !bms_is_empty(node->ss.ps.plan->allParam);
+	if (scan->run->is_repeated)
+		scan->cxt = AllocSetContextCreate(CurrentMemoryContext, "featurestore lookup scan",
+										  ALLOCSET_DEFAULT_SIZES);
+	lookup_begin(scan->run, estate->es_snapshot);
+}
+
+/* Evaluates the arguments in the current memory context. */
+static void
+evaluate_arguments(LookupScan *scan)
+{
+	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
+
+	for (int i = 0; i < scan->nargs; i++)
+	{
+		NullableDatum *value = &scan->values[i];
+
+		if (scan->args[i])
+			value->value = ExecEvalExpr(scan->args[i], econtext, &value->isnull);
+	}
+}
+
+/* T: the first argument of some functions, else the start of the statement that asked first. */
+static TimestampTz
+scan_time(LookupScan *scan)
+{
+	if (scan->first > 0 && !scan->values[0].isnull)
+		return DatumGetTimestampTz(scan->values[0].value);
+	if (!scan->has_time)
+	{
+		scan->time = GetCurrentStatementStartTimestamp();
+		scan->has_time = true;
+	}
+	return scan->time;
+}
+
+/* Makes a request of the arguments. */
+static void
+start_request(LookupScan *scan)
+{
+	LookupRun  *run = scan->run;
+	LookupRequest *request = scan->in_place;
+	TimestampTz time;
+
+	lookup_stats_start(run);
+	evaluate_arguments(scan);
+	time = scan_time(scan);
+	if (request)
+		request->as_of = time;
+	else
+		request = request_from_values(run->spec, scan->nargs - scan->first,
+									  scan->types + scan->first, scan->values + scan->first, time);
+	lookup_request(run, request);
+	scan->is_requested = true;
+}
+
+/* A request is over. */
+static void
+end_request(LookupScan *scan)
+{
+	if (!scan->is_requested)
+		return;
+	lookup_stats_end(scan->run);
+	if (scan->run->is_repeated)
+		MemoryContextReset(scan->cxt);
+	scan->is_requested = false;
+}
+
+/* Moves to the next row of the request; it is counted as soon as it has been probed for. */
+static bool
+next_working_row(LookupScan *scan)
+{
+	LookupRun  *run = scan->run;
+	MemoryContext old = MemoryContextSwitchTo(scan->cxt);
+	bool		found;
+
+	if (run->owns_snapshot)
+		PushActiveSnapshot(run->snapshot);
+	if (!scan->is_requested)
+		start_request(scan);
+	found = scan->layout ? next_vector(run, scan->layout, scan->numbers) : lookup_next(run);
+	if (run->owns_snapshot)
+		PopActiveSnapshot();
+	if (run->is_tracked && lookup_is_probed(run))
+		lookup_stats_end(run);
+	MemoryContextSwitchTo(old);
+	return found;
+}
+
+/* A row as one value, in the memory of the row. */
+static Datum
+form_row(LookupScan *scan, Datum *values, bool *nulls)
+{
+	TupleDesc	desc = scan->run->spec->result_desc;
+	MemoryContext old =
+		MemoryContextSwitchTo(scan->css.ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
+	Datum		row = heap_copy_tuple_as_datum(heap_form_tuple(desc, values, nulls), desc);
+
+	MemoryContextSwitchTo(old);
+	return row;
+}
+
+/* Fills the slot from the working row. */
+static void
+fill_slot(LookupScan *scan, TupleTableSlot *slot)
+{
+	LookupRun  *run = scan->run;
+	Datum	   *values = slot->tts_values;
+	bool	   *nulls = slot->tts_isnull;
+
+	for (int i = 0; i < scan->ncolumns; i++)
+	{
+		int			column = scan->columns[i];
+
+		if (column >= 0)
+		{
+			values[i] = run->values[column];
+			nulls[i] = run->nulls[column];
+			continue;
+		}
+		nulls[i] = false;
+		if (column == STATUS_TEXT)
+			values[i] = status_text(run, row_status(run, run->spec->results[scan->results[i]].column));
+		else
+		{
+			row_to_result(run, scan->row_values, scan->row_nulls);
+			values[i] = form_row(scan, scan->row_values, scan->row_nulls);
+		}
+	}
+}
+
+/* ExecScan callback: the next row. */
+static TupleTableSlot *
+next_row(ScanState *node)
+{
+	LookupScan *scan = (LookupScan *) node;
+	TupleTableSlot *slot = node->ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	if (!next_working_row(scan))
+		return slot;
+	if (scan->layout)
+	{
+		for (int i = 0; i < scan->ncolumns; i++)
+		{
+			slot->tts_values[i] = scan->vector;
+			slot->tts_isnull[i] = false;
+		}
+	}
+	else
+		fill_slot(scan, slot);
+	return ExecStoreVirtualTuple(slot);
+}
+
+/* Fills the slot with a row that the query has kept. */
+static void
+fill_slot_again(LookupScan *scan, TupleTableSlot *slot, TupleTableSlot *row)
+{
+	for (int i = 0; i < scan->ncolumns; i++)
+	{
+		int			result = scan->results[i];
+
+		slot->tts_isnull[i] = result >= 0 && row->tts_isnull[result];
+		slot->tts_values[i] = result >= 0 ? row->tts_values[result] :
+			form_row(scan, row->tts_values, row->tts_isnull);
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * ExecScan callback: the row to check again, when a row that the query locks
+ * was updated meanwhile.  As with a function scan it is the one that was joined
+ * to that row; each check asks for it until there is none.
+ */
+static bool
+recheck_row(ScanState *node, TupleTableSlot *slot)
+{
+	LookupScan *scan = (LookupScan *) node;
+	EState	   *estate = node->ps.state;
+	EPQState   *epq = estate->es_epq_active;
+	Index		rti = bms_singleton_member(((CustomScan *) node->ps.plan)->custom_relids);
+
+	if (!epq->relsubs_rowmark[rti - 1])
+		return !TupIsNull(next_row(node));
+	ExecClearTuple(slot);
+	if (epq->relsubs_done[rti - 1])
+		return false;
+	epq->relsubs_done[rti - 1] = true;
+	if (!scan->row_slot)
+		scan->row_slot = ExecInitExtraTupleSlot(estate, scan->run->spec->result_desc,
+												&TTSOpsVirtual);
+	if (!EvalPlanQualFetchRowMark(epq, rti, scan->row_slot))
+		return false;
+	fill_slot_again(scan, slot, scan->row_slot);
+	return true;
+}
+
+static TupleTableSlot *
+exec_lookup_scan(CustomScanState *node)
+{
+	return ExecScan(&node->ss, next_row, recheck_row);
+}
+
+/* Restarts the scan: at the first row, if the parameters are the same and it is still there. */
+static void
+rescan_lookup_scan(CustomScanState *node)
+{
+	LookupScan *scan = (LookupScan *) node;
+
+	ExecScanReScan(&node->ss);
+	if (!scan->is_requested || (node->ss.ps.chgParam == NULL && lookup_rewind(scan->run)))
+		return;
+	end_request(scan);
+}
+
+static void
+end_lookup_scan(CustomScanState *node)
+{
+	LookupScan *scan = (LookupScan *) node;
+
+	lookup_close(scan->run);
+}
+
+/* Describes the lookup of one table.  What parallel workers did is known to them only. */
+static void
+explain_item(ItemRun *irun, bool has_workers, ExplainState *es)
+{
+	int64		probes = irun->past_probes + irun->nprobes;
+	int64		found = irun->past_found + irun->nfound;
+	char	   *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(irun->rel)),
+												   RelationGetRelationName(irun->rel));
+
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+	{
+		char	   *path = psprintf("%s by %s: %s", table, path_name(irun), path_reason(irun));
+
+		if (es->analyze)
+			path = psprintf("%s (%sprobes=" INT64_FORMAT " found=" INT64_FORMAT ")", path,
+							has_workers ? "leader: " : "", probes, found);
+		ExplainPropertyText("Lookup", path, es);
+		return;
+	}
+	ExplainOpenGroup("Lookup", NULL, true, es);
+	ExplainPropertyText("Table", table, es);
+	ExplainPropertyText("Path", path_name(irun), es);
+	ExplainPropertyText("Reason", path_reason(irun), es);
+	if (es->analyze)
+	{
+		ExplainPropertyInteger(has_workers ? "Leader Probes" : "Probes", NULL, probes, es);
+		ExplainPropertyInteger(has_workers ? "Leader Found" : "Found", NULL, found, es);
+	}
+	ExplainCloseGroup("Lookup", NULL, true, es);
+}
+
+/* EXPLAIN: the spec, the tables, how each is reached, and what came of it. */
+static void
+explain_lookup_scan(CustomScanState *node, List *ancestors, ExplainState *es)
+{
+	LookupRun  *run = ((LookupScan *) node)->run;
+
+	ExplainPropertyText("Feature Spec", run->spec->name, es);
+	ExplainOpenGroup("Lookups", "Lookups", false, es);
+	for (int i = 0; i < run->spec->nitems; i++)
+	{
+		if (run->items[i].rel)
+			explain_item(&run->items[i], node->ss.ps.worker_instrument != NULL, es);
+	}
+	ExplainCloseGroup("Lookups", "Lookups", false, es);
+}
+
+static const CustomExecMethods exec_methods = {
+	.CustomName = LOOKUP_SCAN_NAME,
+	.BeginCustomScan = begin_lookup_scan,
+	.ExecCustomScan = exec_lookup_scan,
+	.EndCustomScan = end_lookup_scan,
+	.ReScanCustomScan = rescan_lookup_scan,
+	.ExplainCustomScan = explain_lookup_scan,
+};
+
+/* CreateCustomScanState callback. */
+Node *
+create_lookup_scan_state(CustomScan *plan)
+{
+	LookupScan *scan = palloc0_object(LookupScan);
+
+	NodeSetTag(scan, T_CustomScanState);
+	scan->css.methods = &exec_methods;
+	return (Node *) scan;
+}
