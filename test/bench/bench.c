@@ -2,7 +2,7 @@
  * bench.c
  *	  How fast lookups are, beside a hand-written join and beside Redis.
  *
- * Usage: bench REDIS_SOCKET USERS ITEMS [--quick | --forms]; "run" calls it.
+ * Usage: bench REDIS_SOCKET USERS ITEMS [--quick | --forms | --cold]; "run" calls it.
  *
  * Noise.  Absolute times say little on a shared machine, so only sides measured
  * together are compared.  A group of sides is measured in rounds; in a round
@@ -21,6 +21,10 @@
  * the lookups' session has seen every key once, so that it has hints of where
  * the rows are.  Lookups of a session without hints are measured as well; what
  * they cost stands for the first time a session sees a key.
+ *
+ * "--cold" is about a table larger than shared buffers: before each call the
+ * system is told to forget the table's pages, so that nearly every item is
+ * read from storage.  There the figure is the time that a call takes.
  *
  * Client and servers, Redis too, are kept on one CPU.  A request is answered
  * while its client waits, so little is lost by that; across CPUs each message
@@ -41,15 +45,22 @@
 #define SETTINGS "SET plan_cache_mode = force_generic_plan; SET jit = off; "
 #define HINTS "SET featurestore.row_cache_size = '64MB'"
 #define NO_HINTS "SET featurestore.row_cache_size = 0"
+#define ONE_PROCESS "; SET work_mem = '512MB'; SET max_parallel_workers_per_gather = 0"
+#define WORKERS "; SET work_mem = '512MB'; SET max_parallel_workers_per_gather = 2"
 #define MAX_SIDES 16
 #define HOT_USERS 10000
 #define WARM_UP_BLOCKS 10
-#define GROUP_LIMIT 40e6			/* microseconds; then a slow machine gets fewer rounds */
+/* Microseconds for a group; then a slow machine gets fewer rounds. */
+#ifndef GROUP_LIMIT
+#define GROUP_LIMIT 40e6
+#endif
 #define lengthof(a) ((int) (sizeof(a) / sizeof((a)[0])))
 
 static int64_t users;
 static int64_t catalogue;
 static bool is_quick;
+static bool is_cold;
+static Backend direct;
 static uint64_t seed = 88172645463325252ULL;
 
 void
@@ -98,6 +109,19 @@ keep_on_one_cpu(pid_t pid)
 	CPU_SET(chosen, &set);
 	if (sched_setaffinity(pid, sizeof(set), &set) != 0)
 		die("cannot keep process %d on a CPU: it must be the benchmark's own", (int) pid);
+}
+
+/* Gives a process all CPUs again. */
+void
+keep_on_any_cpu(pid_t pid)
+{
+	cpu_set_t	set;
+
+	CPU_ZERO(&set);
+	for (long i = sysconf(_SC_NPROCESSORS_CONF) - 1; i >= 0; i--)
+		CPU_SET(i, &set);
+	if (sched_setaffinity(pid, sizeof(set), &set) != 0)
+		die("cannot let process %d run on all CPUs", (int) pid);
 }
 
 static double
@@ -158,6 +182,8 @@ run_block(Side *s)
 	for (int i = 0; i < s->calls; i++)
 	{
 		make_request(&r, s->nitems, s->users);
+		if (is_cold)
+			forget_pages(&direct, "bench.items");
 		latency[i] = timed_call(s, &r);
 	}
 	s->cpu[s->nblocks] = s->backend ? (backend_cpu(s->backend) - cpu) / s->calls : 0;
@@ -175,14 +201,14 @@ measure(const char *what, Side *const *sides, int n, int rounds)
 		Side	   *s = sides[i];
 
 		s->latency = realloc(s->latency, sizeof(double) * s->calls * (rounds + 1));
-		for (int b = 0; b < WARM_UP_BLOCKS; b++)
+		for (int b = 0; b < (s->calls > 1 ? WARM_UP_BLOCKS : 1); b++)
 		{
 			s->nblocks = s->ncalls = 0;
 			run_block(s);
 		}
 		s->nblocks = s->ncalls = 0;
 	}
-	for (int round = 0; round < rounds && microseconds() - start < GROUP_LIMIT; round++)
+	for (int round = 0; round < rounds && (round < 3 || microseconds() - start < GROUP_LIMIT); round++)
 		for (int i = 0; i < n; i++)
 			run_block(sides[(round + i) % n]);
 	fprintf(stderr, "measured %-20s %3d rounds, %5.1f s\n", what, sides[0]->nblocks, (microseconds() - start) / 1e6);
@@ -271,9 +297,10 @@ report_latency(Side *const *sides, int n)
 
 /* ---- the sides ---- */
 
-static Backend direct;
 static Backend by_spi;
 static Backend by_index;
+static Backend by_function;
+static Backend in_parallel;
 
 #define VECTORS "SELECT * FROM bench.ranker_vectors($1, $2, $3)"
 #define ROW "SELECT * FROM bench.ranker($1, $2, $3)"
@@ -308,7 +335,12 @@ static Side join_500 = {"join, 500 items", BEST_BATCH, "uIh", DECODE_NONE, MOST_
 static Side arrays_500 = {"join to arrays, 500 items", ARRAYS_BATCH, "uIh", DECODE_NONE, MOST_ITEMS, &direct};
 static Side matrix_500 = {"matrix, 500 items", MATRIX, "UIH", DECODE_MATRIX, MOST_ITEMS, &direct};
 static Side rows_500 = {"typed rows, 500 items", ROWS, "UIH", DECODE_NONE, MOST_ITEMS, &direct};
+static Side function_500 = {"typed rows, 500, function scan", ROWS, "UIH", DECODE_NONE, MOST_ITEMS, &by_function};
+static Side function_1 = {"typed row, 1, function scan", ROW, "uih", DECODE_NONE, ONE_ITEM, &by_function};
+static Side ten_join = {"join, 10 columns of 500", TEN_JOIN, "uI", DECODE_NONE, MOST_ITEMS, &direct};
+static Side ten_500 = {"10 columns of 500 items", TEN_LOOKUP, "UIH", DECODE_NONE, MOST_ITEMS, &direct};
 static Side index_500 = {"matrix, 500, no hints", MATRIX, "UIH", DECODE_MATRIX, MOST_ITEMS, &by_index};
+static Side index_rows_500 = {"typed rows, 500, no hints", ROWS, "UIH", DECODE_NONE, MOST_ITEMS, &by_index};
 static Side spi_500 = {"matrix, 500, SPI path", MATRIX, "UIH", DECODE_MATRIX, MOST_ITEMS, &by_spi};
 
 static Side items_1 = {"item features, 1", ITEM_MATRIX, "I", DECODE_MATRIX, ONE_ITEM, &direct};
@@ -323,10 +355,20 @@ static Side redis_500 = {"Redis, 500 items", NULL, NULL, DECODE_NONE, MOST_ITEMS
 /* What the items of a batch are compared with; never timed. */
 static Side item_join = {"item join", ITEM_JOIN, "I", DECODE_NONE, MOST_ITEMS, &direct};
 
+/* All requests of a table in one call; statements differ, so each has a name of its own. */
+#define ALL_REQUESTS 1, 1
+static Side score_join = {"join, scoring", SCORE_JOIN, "", DECODE_NONE, ALL_REQUESTS, &direct};
+static Side score_rows = {"scan, scoring", SCORE_LOOKUP, "", DECODE_NONE, ALL_REQUESTS, &direct};
+static Side score_function = {"function scan, scoring", SCORE_LOOKUP, "", DECODE_NONE, ALL_REQUESTS, &by_function};
+static Side parallel_join = {"join, scoring, workers", SCORE_JOIN, "", DECODE_NONE, ALL_REQUESTS, &in_parallel};
+static Side parallel_rows = {"scan, scoring, workers", SCORE_LOOKUP, "", DECODE_NONE, ALL_REQUESTS, &in_parallel};
+
 static Side *const singles[] = {&nothing, &join_1, &vector_1, &row_1, &matrix_1, &index_vector_1,
-&index_row_1};
+&index_row_1, &function_1};
+static Side *const tens[] = {&ten_join, &ten_500};
+static Side *const scores[] = {&score_join, &score_rows, &score_function, &parallel_join, &parallel_rows};
 static Side *const hot_singles[] = {&hot_nothing, &hot_join, &hot_vector, &hot_row};
-static Side *const batches[] = {&join_500, &arrays_500, &matrix_500, &rows_500, &index_500, &spi_500};
+static Side *const batches[] = {&join_500, &arrays_500, &matrix_500, &rows_500, &function_500, &index_500, &spi_500};
 static Side *const against_redis_1[] = {&redis_nothing, &items_1, &redis_1};
 static Side *const against_redis_100[] = {&items_100, &redis_100};
 static Side *const against_redis_500[] = {&items_500, &items_index, &redis_500};
@@ -344,13 +386,19 @@ prepare_all(const char *socket)
 {
 	Side	   *const more[] = {&item_join, &items_1, &items_100, &items_500, &items_index};
 
-	backend_open(&direct, SETTINGS HINTS);
+	backend_open(&direct, SETTINGS HINTS ONE_PROCESS);
 	backend_open(&by_spi, SETTINGS "SET featurestore.enable_direct_lookup = off");
 	backend_open(&by_index, SETTINGS NO_HINTS);
+	backend_open(&by_function, SETTINGS HINTS "; SET featurestore.enable_lookup_scan = off" ONE_PROCESS);
+	backend_open(&in_parallel, SETTINGS HINTS WORKERS);
+	backend_free(&in_parallel);
 	backend_look_up_all(&direct);
+	backend_look_up_all(&by_function);
 	prepare(singles, lengthof(singles));
 	prepare(hot_singles + 1, lengthof(hot_singles) - 1);
 	prepare(batches, lengthof(batches));
+	prepare(tens, lengthof(tens));
+	prepare(scores, lengthof(scores));
 	prepare(more, lengthof(more));
 	redis_open(socket);
 	redis_load(direct.conn);
@@ -361,7 +409,11 @@ verify_all(void)
 {
 	verify(&join_1, 2, singles + 2, lengthof(singles) - 2, users, catalogue);
 	verify(&join_500, 2, batches + 2, lengthof(batches) - 2, users, catalogue);
+	verify(&ten_join, 0, tens + 1, 1, users, catalogue);
+	verify(&score_join, 0, scores + 1, lengthof(scores) - 1, users, catalogue);
 	verify(&item_join, 1, against_redis_1 + 1, 2, users, catalogue);
+	verify(&ten_join, 0, tens + 1, 1, users, catalogue);
+	verify(&score_join, 0, scores + 1, lengthof(scores) - 1, users, catalogue);
 	verify(&item_join, 1, against_redis_100, 2, users, catalogue);
 	verify(&item_join, 1, against_redis_500, 3, users, catalogue);
 	fprintf(stderr, "verified: all sides give the same values\n");
@@ -373,6 +425,8 @@ measure_all(int rounds)
 	measure("1 user + 1 item", singles, lengthof(singles), rounds);
 	measure("the same, hot users", hot_singles, lengthof(hot_singles), rounds);
 	measure("1 user + 500 items", batches, lengthof(batches), rounds);
+	measure("10 columns, 500 items", tens, lengthof(tens), rounds);
+	measure("scoring", scores, lengthof(scores), rounds / 10);
 	measure("1 item, Redis", against_redis_1, lengthof(against_redis_1), rounds);
 	measure("100 items, Redis", against_redis_100, lengthof(against_redis_100), rounds);
 	measure("500 items, Redis", against_redis_500, lengthof(against_redis_500), rounds);
@@ -382,26 +436,32 @@ static void
 report_all(void)
 {
 	double		beyond;
+	double		ratio;
 
 	print_header("Server CPU, microseconds a call; theirs: the join written by hand");
-	report_cpu("1 user + 1 item, vector *", &vector_1, &join_1, &nothing, 0.45);
-	report_cpu("1 user + 1 item, typed row *", &row_1, &join_1, &nothing, 0.75);
+	report_cpu("1 user + 1 item, vector *", &vector_1, &join_1, &nothing, 0.35);
+	report_cpu("1 user + 1 item, typed row *", &row_1, &join_1, &nothing, 0.5);
+	report_cpu("  by a function scan *", &function_1, &join_1, &nothing, 0);
 	report_cpu("1 user + 1 item, matrix *", &matrix_1, &join_1, &nothing, 0);
 	report_cpu("  no hints, vector *", &index_vector_1, &join_1, &nothing, 0);
 	report_cpu("  no hints, typed row *", &index_row_1, &join_1, &nothing, 0);
 	report_cpu("  of 10,000 users, vector *", &hot_vector, &hot_join, &hot_nothing, 0);
 	report_cpu("  of 10,000 users, typed row *", &hot_row, &hot_join, &hot_nothing, 0);
-	report_cpu("1 user + 500 items, matrix", &matrix_500, &join_500, NULL, 0.3);
-	report_cpu("1 user + 500 items, typed rows", &rows_500, &join_500, NULL, 0.95);
+	report_cpu("1 user + 500 items, matrix", &matrix_500, &join_500, NULL, 0.2);
+	report_cpu("1 user + 500 items, typed rows", &rows_500, &join_500, NULL, 0.65);
+	report_cpu("  by a function scan", &function_500, &join_500, NULL, 0);
+	report_cpu("1 user + 500 items, 10 columns", &ten_500, &ten_join, NULL, 0.6);
 	report_cpu("500 items, matrix, join to arrays", &matrix_500, &arrays_500, NULL, 0);
 	report_cpu("500 items, matrix, no hints", &index_500, &join_500, NULL, 0);
 	report_cpu("500 items, matrix, SPI path", &spi_500, &join_500, NULL, 0);
+	report_cpu("scoring a table", &score_rows, &score_join, NULL, 2);
+	report_cpu("  by a function scan", &score_function, &score_join, NULL, 0);
 	printf("* beyond SELECT 1, which takes %.1f; the SPI path costs %.2f times the direct one\n",
 		   figure(CPU, &nothing, NULL, NULL), figure(CPU, &spi_500, &matrix_500, NULL));
 
 	print_header("Latency p50, microseconds, client to client, 10 features an item\n"
 				 "theirs: Redis, in the last line SELECT 1; ratio: times faster, in the last line slower");
-	report_redis("500 items", &items_500, &redis_500, 3);
+	report_redis("500 items", &items_500, &redis_500, 4);
 	report_redis("500 items, no hints", &items_index, &redis_500, 0);
 	report_redis("100 items", &items_100, &redis_100, 2);
 	report_redis("1 item", &items_1, &redis_1, 0);
@@ -409,13 +469,45 @@ report_all(void)
 	print_case("1 item beyond SELECT 1", beyond, figure(LATENCY, &redis_nothing, NULL, NULL),
 			   figure(LATENCY, &items_1, &redis_nothing, NULL), "<", 25, beyond);
 
+	print_header("Scoring a table with two workers, elapsed microseconds; theirs: the join");
+	ratio = figure(LATENCY, &parallel_rows, &parallel_join, NULL);
+	print_case("scoring a table, workers", figure(LATENCY, &parallel_rows, NULL, NULL),
+			   figure(LATENCY, &parallel_join, NULL, NULL), ratio, "<", 2, ratio);
+
 	printf("\nLatency of all calls, microseconds\n  %-32s %9s %9s %9s\n", "", "p50", "p99", "calls");
 	report_latency(singles, lengthof(singles));
 	report_latency(hot_singles + 1, lengthof(hot_singles) - 1);
 	report_latency(batches, lengthof(batches));
+	report_latency(tens, lengthof(tens));
+	report_latency(scores, lengthof(scores));
 	report_latency(against_redis_1 + 1, 2);
 	report_latency(against_redis_100, 2);
 	report_latency(against_redis_500, 3);
+}
+
+/* The same requests of a table larger than shared buffers. */
+static void
+measure_cold(int rounds)
+{
+	Side	   *const sides[] = {&join_500, &rows_500, &matrix_500, &index_rows_500};
+	double		ratio;
+
+	is_cold = true;
+	backend_open(&direct, SETTINGS HINTS);
+	backend_open(&by_index, SETTINGS NO_HINTS);
+	backend_look_up_all(&direct);
+	prepare(sides, lengthof(sides));
+	for (int i = 0; i < lengthof(sides); i++)
+		sides[i]->calls = 1;
+	verify(&join_500, 2, sides + 1, lengthof(sides) - 1, users, catalogue);
+	measure("500 items, cold", sides, lengthof(sides), rounds);
+	print_header("A table larger than shared buffers, not in the page cache: microseconds a call; theirs: the join");
+	for (int i = 1; i < lengthof(sides); i++)
+	{
+		ratio = figure(LATENCY, sides[i], sides[0], NULL);
+		print_case(sides[i]->name, figure(LATENCY, sides[i], NULL, NULL),
+				   figure(LATENCY, sides[0], NULL, NULL), ratio, i < 3 ? "<" : NULL, 0.6, ratio);
+	}
 }
 
 /* Measures every form of a join; base, if given, is subtracted. */
@@ -448,7 +540,7 @@ main(int argc, char **argv)
 	int			rounds;
 
 	if (argc < 4)
-		die("usage: bench REDIS_SOCKET USERS ITEMS [--quick | --forms]");
+		die("usage: bench REDIS_SOCKET USERS ITEMS [--quick | --forms | --cold]");
 	is_quick = strcmp(mode, "--quick") == 0;
 	rounds = is_quick ? 10 : 200;
 	users = atoll(argv[2]);
@@ -462,6 +554,11 @@ main(int argc, char **argv)
 		measure_forms(&join_500, batch_forms, NFORMS(batch_forms), NULL, rounds);
 		return 0;
 	}
+	if (strcmp(mode, "--cold") == 0)
+	{
+		measure_cold(rounds);
+		return 0;
+	}
 	prepare_all(argv[1]);
 	verify_all();
 	measure_all(rounds);
@@ -469,6 +566,8 @@ main(int argc, char **argv)
 	backend_close(&direct);
 	backend_close(&by_spi);
 	backend_close(&by_index);
+	backend_close(&by_function);
+	backend_close(&in_parallel);
 	redis_close();
 	return 0;
 }

@@ -62,6 +62,8 @@ typedef struct Side
 
 /* pg.c */
 extern void backend_open(Backend *b, const char *settings);
+extern void backend_free(Backend *b);
+extern void forget_pages(Backend *b, const char *table);
 extern void backend_look_up_all(Backend *b);
 extern void backend_close(Backend *b);
 extern double backend_cpu(Backend *b);
@@ -83,5 +85,6 @@ extern void verify(Side *join, int keys, Side *const *sides, int nsides, int64_t
 extern void die(const char *fmt,...) __attribute__((format(printf, 1, 2), noreturn));
 extern void make_request(Request *r, int nitems, int64_t among);
 extern void keep_on_one_cpu(pid_t pid);
+extern void keep_on_any_cpu(pid_t pid);
 
 #endif							/* BENCH_H */

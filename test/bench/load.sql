@@ -48,5 +48,10 @@ FROM generate_series(1, :items) g;
 ALTER TABLE bench.users ADD PRIMARY KEY (user_id);
 ALTER TABLE bench.sessions ADD PRIMARY KEY (user_id);
 ALTER TABLE bench.items ADD PRIMARY KEY (item_id);
+CREATE TABLE bench.requests WITH (autovacuum_enabled = off) AS
+SELECT g AS n, 1 + floor(random() * :users)::bigint AS user_id, 1 + floor(random() * :items)::bigint AS item_id,
+	   floor(random() * 24)::int4 AS hour
+FROM generate_series(1, :users) g;
+VACUUM (ANALYZE) bench.requests;
 VACUUM (ANALYZE) bench.users, bench.sessions, bench.items;
 CHECKPOINT;

@@ -72,6 +72,47 @@ backend_open(Backend *b, const char *settings)
 		die("cannot read %s: the benchmark needs Linux and a local server", path);
 }
 
+/* Lets a backend run on any CPU, for its workers do. */
+void
+backend_free(Backend *b)
+{
+	keep_on_any_cpu(PQbackendPID(b->conn));
+}
+
+/* Asks the system to forget the pages of a table; what is in shared buffers stays there. */
+void
+forget_pages(Backend *b, const char *table)
+{
+	static int	files[16];
+	static int	nfiles = 0;
+
+	if (nfiles == 0)
+	{
+		char		sql[256];
+		PGresult   *res;
+
+		run(b->conn, "CHECKPOINT");
+		snprintf(sql, sizeof(sql), "SELECT current_setting('data_directory') || '/' || pg_relation_filepath('%s')", table);
+		res = PQexec(b->conn, sql);
+		if (PQresultStatus(res) != PGRES_TUPLES_OK)
+			die("%s", PQerrorMessage(b->conn));
+		for (; nfiles < 16; nfiles++)
+		{
+			char		path[1024];
+
+			snprintf(path, sizeof(path), nfiles ? "%s.%d" : "%s", PQgetvalue(res, 0, 0), nfiles);
+			files[nfiles] = open(path, O_RDONLY);
+			if (files[nfiles] < 0)
+				break;
+		}
+		PQclear(res);
+		if (nfiles == 0)
+			die("cannot read the files of %s", table);
+	}
+	for (int i = 0; i < nfiles; i++)
+		posix_fadvise(files[i], 0, 0, POSIX_FADV_DONTNEED);
+}
+
 /* Looks up every user, session and item once. */
 void
 backend_look_up_all(Backend *b)

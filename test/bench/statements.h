@@ -61,6 +61,28 @@
 	"SELECT p.*, a.*, $3::int4 AS hour FROM " PROFILE \
 	"CROSS JOIN (SELECT " ITEM_ARRAYS " FROM " REQUESTED ITEM_OF_R ") a"
 
+/* Ten of the columns, by the best form */
+#define TEN_OF_PROFILE "u0, u3, u6, s0, s3"
+#define TEN TEN_OF_PROFILE ", i0, i1, i3, i6, i8"
+#define TEN_JOIN \
+	"SELECT " TEN " FROM (SELECT " TEN_OF_PROFILE " FROM " ONE USER SESSION "OFFSET 0) p " \
+	"CROSS JOIN " REQUESTED ITEM_OF_R
+#define TEN_LOOKUP "SELECT " TEN " FROM bench.ranker_batch($1, $2, $3)"
+
+/*
+ * All requests of a table scored in one statement.  The scores are added up, so
+ * that it is neither the client nor a result table that is measured; what is
+ * exact whatever the order is compared.
+ */
+#define SCORE \
+	"SELECT count(*), count(u0), count(s9), count(i0), sum(u6::bigint + s6 + i6) AS exact, " \
+	"sum(u0 + u1 + u2 + u3 + u4 + u5 + u6 + u7 + u8 + u9::int + s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7 + s8 + " \
+	"s9::int + i0 + i1 + i2 + i3 + i4 + i5 + i6 + i7 + i8 + i9) > 0 AS scored FROM bench.requests r "
+#define SCORE_JOIN SCORE \
+	"LEFT JOIN bench.users u USING (user_id) LEFT JOIN bench.sessions s USING (user_id) " \
+	"LEFT JOIN bench.items i USING (item_id)"
+#define SCORE_LOOKUP SCORE "CROSS JOIN LATERAL bench.ranker(r.user_id, r.item_id, r.hour)"
+
 static const char *const single_forms[] = {
 	"SELECT " KEYS OUTPUTS " FROM " ONE USER SESSION "LEFT JOIN bench.items i ON i.item_id = $2",
 	"SELECT k.user_id, k.item_id, " OUTPUTS " FROM (VALUES ($1::bigint, $2::bigint)) k(user_id, item_id) "
