@@ -35,6 +35,10 @@ define_lookup_settings(void)
 							 "Plans lookups in FROM as scans.",
 							 "Turned off, they are scanned as functions; the results are the same.",
 							 &enable_lookup_scan, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("featurestore.enable_lookup_join",
+							 "Plans lookups for rows of other relations in batches.",
+							 "Turned off, there is a scan for each row; the results are the same.",
+							 &enable_lookup_join, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("featurestore.row_cache_size",
 							"Memory in which a session remembers where rows are.",
 							"Lookups of the same keys skip the index; 0 turns it off.",

@@ -28,8 +28,8 @@
  *		stats.c		counts for lookup_stats
  *		serve_log.c	a sample of what was served
  *		support.c	estimates for the planner
- *		scan_path.c	lookups in FROM as scans, for the planner
- *		scan.c		the same for the executor
+ *		scan_path.c, scan.c	lookups in FROM as scans, for the planner and the executor
+ *		join_path.c, join.c	the same for batches of requests from other relations
  */
 #ifndef FEATURESTORE_LOOKUP_H
 #define FEATURESTORE_LOOKUP_H
@@ -220,7 +220,7 @@ typedef struct LookupRun
 	bool		is_tracked;		/* for lookup_stats */
 	instr_time	started;		/* if tracked */
 
-	int			chunk_limit;	/* rows of a chunk that are expected to fit in memory */
+	int			chunk_limit;	/* rows of the next chunk, as many as are expected to fit in memory */
 	int			chunk_start;
 	int			chunk_rows;
 	bool		is_too_large;	/* the chunk, so that it is done again */
@@ -336,28 +336,17 @@ extern void lookup_stats_init(void);
 extern void lookup_stats_start(LookupRun *run);
 extern void lookup_stats_end(LookupRun *run);
 
-/* support.c: start of a call, and a probe of a table, in units of the planner */
+/* support.c: start of a call, a probe of a table, and one of many in order, in units of the planner */
 #define LOOKUP_CALL_COST (20 * cpu_tuple_cost)
 #define LOOKUP_PROBE_COST (10 * cpu_tuple_cost)
+#define LOOKUP_BATCHED_PROBE_COST (4 * cpu_tuple_cost)
 
 /* scan_path.c */
-#define LOOKUP_SCAN_NAME "FeatureLookup"
-
-/* Functions that a scan can stand for; those "at" a time have it as an argument. */
-typedef enum LookupScanKind
-{
-	SCAN_NONE,
-	SCAN_ROWS,
-	SCAN_ROWS_AT,
-	SCAN_VECTORS_AT
-} LookupScanKind;
-
 extern bool enable_lookup_scan;
 extern void lookup_scan_init(void);
 
-/* scan.c */
-struct CustomScan;
-extern Node *create_lookup_scan_state(struct CustomScan *scan);
+/* join_path.c */
+extern bool enable_lookup_join;
 
 /* functions that a scan can stand for */
 extern PGDLLEXPORT Datum lookup_rows(PG_FUNCTION_ARGS);

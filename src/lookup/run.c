@@ -29,8 +29,13 @@
 #include "lookup/serve_log.h"
 #include "compat.h"
 
-/* Rows probed together: enough to sort keys by, few enough to stay in cache. */
+/*
+ * Rows probed together at first, and at most.  Few stay in the processor's
+ * cache; but in order, the keys of many share pages.
+ */
 #define CHUNK_ROWS 1024
+#define MAX_CHUNK_ROWS (128 * 1024)
+#define CHUNK_GROWTH 4
 
 /* T in the type of an item's event time: the bound of "event time <= T". */
 Datum
@@ -107,6 +112,7 @@ static void
 lock_tables(LookupRun *run, Oid type, Spec *spec, const Bitmapset *results, bool all)
 {
 	run->run_cxt = CurrentMemoryContext;
+	run->chunk_limit = CHUNK_ROWS;
 	for (;;)
 	{
 		ItemNeeds  *needs;
@@ -309,7 +315,6 @@ lookup_request(LookupRun *run, LookupRequest *request)
 	run->request = request;
 	run->cxt = CurrentMemoryContext;
 	run->chunk_cxt = run->cxt;
-	run->chunk_limit = CHUNK_ROWS;
 	run->chunk_start = 0;
 	run->chunk_rows = 0;
 	if (request->nrows > 1)
@@ -441,13 +446,14 @@ cut_chunk(LookupRun *run, int nitems)
 	}
 }
 
-/* How many rows to try next, given what this chunk took. */
+/* How many rows to try next, given what this chunk took; the values of each item are one array. */
 static void
 adapt_chunk_limit(LookupRun *run)
 {
-	if (run->chunk_rows < CHUNK_ROWS && run->chunk_cxt != run->cxt &&
-		MemoryContextMemAllocated(run->chunk_cxt, true) < (Size) work_mem * 1024 / 8)
-		run->chunk_limit = Min(2 * run->chunk_limit, CHUNK_ROWS);
+	if (run->chunk_rows == run->chunk_limit && run->chunk_cxt != run->cxt &&
+		MemoryContextMemAllocated(run->chunk_cxt, true) < (Size) work_mem * 1024 / (2 * CHUNK_GROWTH))
+		run->chunk_limit = Min(Min(CHUNK_GROWTH * run->chunk_limit, MAX_CHUNK_ROWS),
+							   MaxAllocSize / (sizeof(Datum) * (run->spec->ncolumns + 1)) - 1);
 }
 
 /* Have all rows of the request been probed for? */

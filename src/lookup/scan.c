@@ -19,7 +19,6 @@
 #include "catalog/objectaccess.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/extensible.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -27,42 +26,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "lookup/lookup.h"
+#include "lookup/scan.h"
 #include "compat.h"
-
-/* A column of the slot that is not a plain column of the working row. */
-#define WHOLE_ROW (-1)
-#define STATUS_TEXT (-2)
-
-typedef struct LookupScan
-{
-	CustomScanState css;
-	Oid			type;			/* of the spec's rows */
-	LookupScanKind kind;
-	LookupRun  *run;
-	MemoryContext cxt;			/* of the request */
-	bool		is_requested;	/* there is a request */
-	bool		has_time;
-	TimestampTz time;			/* T where no argument gives it: that of the first request */
-
-	int			nargs;
-	ExprState **args;			/* NULL for those whose value is known from the start */
-	Oid		   *types;			/* of the arguments */
-	NullableDatum *values;
-	int			first;			/* of them that is a column of the request */
-	LookupRequest *in_place;	/* if requests need only the values */
-
-	int			ncolumns;
-	int		   *results;		/* result that a column of the slot gives */
-	int		   *columns;		/* the working column it is in, or one of the above */
-	Datum	   *row_values;		/* of the row as a whole, if the query refers to it */
-	bool	   *row_nulls;
-	TupleTableSlot *row_slot;	/* for a row that is given again, made when needed */
-
-	VectorLayout *layout;		/* if it gives vectors */
-	Datum		vector;
-	float4	   *numbers;		/* in it */
-} LookupScan;
 
 /* Checks the right to call the function that the scan stands for, as a function scan would. */
 static void
@@ -85,48 +50,44 @@ column_is_as_planned(Spec *spec, Var *var)
 		TupleDescAttr(spec->result_desc, var->varattno - 1)->atttypid == var->vartype;
 }
 
-/* Finds out where the columns of the slot come from. */
-static void
-map_columns(LookupScan *scan, List *tlist)
+/* Finds out where a column of the slot that the lookup gives comes from. */
+static int
+map_column(LookupScan *scan, Var *var)
 {
 	Spec	   *spec = scan->run->spec;
-	ListCell   *lc;
 
-	foreach(lc, tlist)
+	if (scan->layout)
+		return VECTOR_COLUMN;
+	if (!column_is_as_planned(spec, var))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("feature spec %s was changed after the query was planned", spec->name),
+				 errhint("Try again.")));
+	if (var->varattno != InvalidAttrNumber)
+		return spec->results[var->varattno - 1].is_status ? STATUS_TEXT :
+			spec->results[var->varattno - 1].column;
+	if (!scan->row_values)
 	{
-		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
-		int			i = foreach_current_index(lc);
-
-		if (!column_is_as_planned(spec, var))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("feature spec %s was changed after the query was planned", spec->name),
-					 errhint("Try again.")));
-		scan->results[i] = var->varattno - 1;
-		if (var->varattno == InvalidAttrNumber)
-		{
-			scan->columns[i] = WHOLE_ROW;
-			scan->row_values = palloc_array(Datum, spec->nresults);
-			scan->row_nulls = palloc_array(bool, spec->nresults);
-		}
-		else if (spec->results[scan->results[i]].is_status)
-			scan->columns[i] = STATUS_TEXT;
-		else
-			scan->columns[i] = spec->results[scan->results[i]].column;
+		scan->row_values = palloc_array(Datum, spec->nresults);
+		scan->row_nulls = palloc_array(bool, spec->nresults);
 	}
+	return WHOLE_ROW;
 }
 
-/* The results that the query refers to; all if it refers to the row as a whole. */
+/* The results that the query refers to; false if it refers to the row as a whole. */
 static bool
-referenced_results(List *tlist, Bitmapset **results)
+referenced_results(List *tlist, List *outer_columns, Bitmapset **results)
 {
 	ListCell   *lc;
+	ListCell   *lo;
 
 	*results = NULL;
-	foreach(lc, tlist)
+	forboth(lc, tlist, lo, outer_columns)
 	{
 		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
 
+		if (lfirst_int(lo) > 0)
+			continue;
 		if (var->varattno == InvalidAttrNumber)
 			return false;
 		*results = bms_add_member(*results, var->varattno - 1);
@@ -136,22 +97,34 @@ referenced_results(List *tlist, Bitmapset **results)
 
 /* Opens the run, and finds out where what it gives goes. */
 static void
-open_scan(LookupScan *scan, CustomScan *plan)
+open_run(LookupScan *scan, List *tlist, List *outer_columns)
 {
 	Bitmapset  *results;
+	ListCell   *lc;
+	ListCell   *lo;
 
 	if (scan->kind == SCAN_VECTORS_AT)
 	{
 		scan->run = lookup_open(scan->type);
 		scan->layout = vector_layout(scan->run->spec);
 		scan->vector = PointerGetDatum(make_vector(scan->layout, &scan->numbers));
-		return;
 	}
-	if (referenced_results(plan->custom_scan_tlist, &results))
+	else if (referenced_results(tlist, outer_columns, &results))
 		scan->run = lookup_open_for(scan->type, results);
 	else
 		scan->run = lookup_open(scan->type);
-	map_columns(scan, plan->custom_scan_tlist);
+
+	scan->ncolumns = list_length(tlist);
+	scan->results = palloc_array(int, scan->ncolumns + 1);
+	scan->columns = palloc_array(int, scan->ncolumns + 1);
+	forboth(lc, tlist, lo, outer_columns)
+	{
+		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
+		int			i = foreach_current_index(lc);
+
+		scan->results[i] = var->varattno - 1;
+		scan->columns[i] = lfirst_int(lo) > 0 ? OUTER_COLUMN : map_column(scan, var);
+	}
 }
 
 /* Gives an argument its value if this is known from the start: a constant, or a parameter of the statement. */
@@ -188,7 +161,7 @@ begin_arguments(LookupScan *scan, List *exprs, ParamListInfo params)
 	ListCell   *lc;
 
 	scan->nargs = list_length(exprs);
-	scan->first = scan->kind == SCAN_ROWS ? 0 : 1;
+	scan->first = FIRST_COLUMN_ARGUMENT(scan->kind) - 1;
 	scan->args = palloc0_array(ExprState *, scan->nargs);
 	scan->types = palloc_array(Oid, scan->nargs);
 	scan->values = palloc_array(NullableDatum, scan->nargs);
@@ -202,20 +175,26 @@ begin_arguments(LookupScan *scan, List *exprs, ParamListInfo params)
 	}
 }
 
+/* Opens a scan: its arguments, its run, the columns of its slot. */
+void
+scan_open(LookupScan *scan, EState *estate)
+{
+	CustomScan *plan = (CustomScan *) scan->css.ss.ps.plan;
+	List	   *call = linitial(plan->custom_private);
+
+	check_function(lsecond_oid(call));
+	scan->type = linitial_oid(call);
+	scan->kind = (LookupScanKind) lthird_oid(call);
+	begin_arguments(scan, plan->custom_exprs, estate->es_param_list_info);
+	open_run(scan, plan->custom_scan_tlist, lsecond(plan->custom_private));
+}
+
 static void
 begin_lookup_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	LookupScan *scan = (LookupScan *) node;
-	CustomScan *plan = (CustomScan *) node->ss.ps.plan;
 
-	check_function(lsecond_oid(plan->custom_private));
-	scan->type = linitial_oid(plan->custom_private);
-	scan->kind = (LookupScanKind) lthird_oid(plan->custom_private);
-	scan->ncolumns = list_length(plan->custom_scan_tlist);
-	scan->results = palloc_array(int, scan->ncolumns + 1);
-	scan->columns = palloc_array(int, scan->ncolumns + 1);
-	begin_arguments(scan, plan->custom_exprs, estate->es_param_list_info);
-	open_scan(scan, plan);
+	scan_open(scan, estate);
 	scan->in_place = request_in_place(scan->run->spec, scan->nargs - scan->first,
 									  scan->types + scan->first, scan->values + scan->first);
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
@@ -244,7 +223,7 @@ evaluate_arguments(LookupScan *scan)
 }
 
 /* T: the first argument of some functions, else the start of the statement that asked first. */
-static TimestampTz
+TimestampTz
 scan_time(LookupScan *scan)
 {
 	if (scan->first > 0 && !scan->values[0].isnull)
@@ -257,29 +236,42 @@ scan_time(LookupScan *scan)
 	return scan->time;
 }
 
-/* Makes a request of the arguments. */
-static void
-start_request(LookupScan *scan)
+/* Starts a request, in whose memory context we are. */
+void
+scan_request(LookupScan *scan, LookupRequest *request)
 {
 	LookupRun  *run = scan->run;
-	LookupRequest *request = scan->in_place;
-	TimestampTz time;
 
 	lookup_stats_start(run);
-	evaluate_arguments(scan);
-	time = scan_time(scan);
-	if (request)
-		request->as_of = time;
-	else
-		request = request_from_values(run->spec, scan->nargs - scan->first,
-									  scan->types + scan->first, scan->values + scan->first, time);
+	if (run->owns_snapshot)
+		PushActiveSnapshot(run->snapshot);
 	lookup_request(run, request);
+	if (run->owns_snapshot)
+		PopActiveSnapshot();
 	scan->is_requested = true;
 }
 
-/* A request is over. */
+/* Makes a request of the arguments. */
 static void
-end_request(LookupScan *scan)
+request_arguments(LookupScan *scan)
+{
+	MemoryContext old = MemoryContextSwitchTo(scan->cxt);
+	LookupRequest *request = scan->in_place;
+
+	evaluate_arguments(scan);
+	if (request)
+		request->as_of = scan_time(scan);
+	else
+		request = request_from_values(scan->run->spec, scan->nargs - scan->first,
+									  scan->types + scan->first, scan->values + scan->first,
+									  scan_time(scan));
+	scan_request(scan, request);
+	MemoryContextSwitchTo(old);
+}
+
+/* A request is over. */
+void
+scan_end_request(LookupScan *scan)
 {
 	if (!scan->is_requested)
 		return;
@@ -290,8 +282,8 @@ end_request(LookupScan *scan)
 }
 
 /* Moves to the next row of the request; it is counted as soon as it has been probed for. */
-static bool
-next_working_row(LookupScan *scan)
+bool
+scan_next(LookupScan *scan)
 {
 	LookupRun  *run = scan->run;
 	MemoryContext old = MemoryContextSwitchTo(scan->cxt);
@@ -299,8 +291,6 @@ next_working_row(LookupScan *scan)
 
 	if (run->owns_snapshot)
 		PushActiveSnapshot(run->snapshot);
-	if (!scan->is_requested)
-		start_request(scan);
 	found = scan->layout ? next_vector(run, scan->layout, scan->numbers) : lookup_next(run);
 	if (run->owns_snapshot)
 		PopActiveSnapshot();
@@ -323,13 +313,30 @@ form_row(LookupScan *scan, Datum *values, bool *nulls)
 	return row;
 }
 
-/* Fills the slot from the working row. */
+/* Fills in those columns of the slot that are not plain columns of the working row. */
 static void
-fill_slot(LookupScan *scan, TupleTableSlot *slot)
+fill_special_column(LookupScan *scan, TupleTableSlot *slot, int i)
 {
 	LookupRun  *run = scan->run;
-	Datum	   *values = slot->tts_values;
-	bool	   *nulls = slot->tts_isnull;
+
+	slot->tts_isnull[i] = false;
+	if (scan->columns[i] == STATUS_TEXT)
+		slot->tts_values[i] =
+			status_text(run, row_status(run, run->spec->results[scan->results[i]].column));
+	else if (scan->columns[i] == VECTOR_COLUMN)
+		slot->tts_values[i] = scan->vector;
+	else
+	{
+		row_to_result(run, scan->row_values, scan->row_nulls);
+		slot->tts_values[i] = form_row(scan, scan->row_values, scan->row_nulls);
+	}
+}
+
+/* Fills the columns of the slot that the lookup gives, from its current row. */
+void
+scan_fill_slot(LookupScan *scan, TupleTableSlot *slot)
+{
+	LookupRun  *run = scan->run;
 
 	for (int i = 0; i < scan->ncolumns; i++)
 	{
@@ -337,18 +344,11 @@ fill_slot(LookupScan *scan, TupleTableSlot *slot)
 
 		if (column >= 0)
 		{
-			values[i] = run->values[column];
-			nulls[i] = run->nulls[column];
-			continue;
+			slot->tts_values[i] = run->values[column];
+			slot->tts_isnull[i] = run->nulls[column];
 		}
-		nulls[i] = false;
-		if (column == STATUS_TEXT)
-			values[i] = status_text(run, row_status(run, run->spec->results[scan->results[i]].column));
-		else
-		{
-			row_to_result(run, scan->row_values, scan->row_nulls);
-			values[i] = form_row(scan, scan->row_values, scan->row_nulls);
-		}
+		else if (column != OUTER_COLUMN)
+			fill_special_column(scan, slot, i);
 	}
 }
 
@@ -360,18 +360,11 @@ next_row(ScanState *node)
 	TupleTableSlot *slot = node->ss_ScanTupleSlot;
 
 	ExecClearTuple(slot);
-	if (!next_working_row(scan))
+	if (!scan->is_requested)
+		request_arguments(scan);
+	if (!scan_next(scan))
 		return slot;
-	if (scan->layout)
-	{
-		for (int i = 0; i < scan->ncolumns; i++)
-		{
-			slot->tts_values[i] = scan->vector;
-			slot->tts_isnull[i] = false;
-		}
-	}
-	else
-		fill_slot(scan, slot);
+	scan_fill_slot(scan, slot);
 	return ExecStoreVirtualTuple(slot);
 }
 
@@ -433,7 +426,7 @@ rescan_lookup_scan(CustomScanState *node)
 	ExecScanReScan(&node->ss);
 	if (!scan->is_requested || (node->ss.ps.chgParam == NULL && lookup_rewind(scan->run)))
 		return;
-	end_request(scan);
+	scan_end_request(scan);
 }
 
 static void
@@ -476,8 +469,8 @@ explain_item(ItemRun *irun, bool has_workers, ExplainState *es)
 }
 
 /* EXPLAIN: the spec, the tables, how each is reached, and what came of it. */
-static void
-explain_lookup_scan(CustomScanState *node, List *ancestors, ExplainState *es)
+void
+scan_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	LookupRun  *run = ((LookupScan *) node)->run;
 
@@ -492,12 +485,12 @@ explain_lookup_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 }
 
 static const CustomExecMethods exec_methods = {
-	.CustomName = LOOKUP_SCAN_NAME,
+	.CustomName = "FeatureLookup",
 	.BeginCustomScan = begin_lookup_scan,
 	.ExecCustomScan = exec_lookup_scan,
 	.EndCustomScan = end_lookup_scan,
 	.ReScanCustomScan = rescan_lookup_scan,
-	.ExplainCustomScan = explain_lookup_scan,
+	.ExplainCustomScan = scan_explain,
 };
 
 /* CreateCustomScanState callback. */

@@ -26,7 +26,7 @@
 #include "optimizer/restrictinfo.h"
 #include "utils/lsyscache.h"
 
-#include "lookup/lookup.h"
+#include "lookup/scan.h"
 #include "compat.h"
 
 bool		enable_lookup_scan = true;
@@ -34,7 +34,7 @@ bool		enable_lookup_scan = true;
 static set_rel_pathlist_hook_type previous_set_rel_pathlist_hook = NULL;
 
 /* Which lookup function is this? */
-static LookupScanKind
+LookupScanKind
 scan_kind(Oid function)
 {
 	FmgrInfo	info;
@@ -88,7 +88,7 @@ wants_records(RelOptInfo *rel)
 }
 
 /* The call of a lookup that a scan can stand for, or NULL. */
-static FuncExpr *
+FuncExpr *
 scannable_call(RelOptInfo *rel, RangeTblEntry *rte)
 {
 	RangeTblFunction *function;
@@ -108,9 +108,9 @@ scannable_call(RelOptInfo *rel, RangeTblEntry *rte)
 	return call;
 }
 
-/* What a call takes of the spec's items for these columns of its rows. */
-static ItemNeeds *
-needs_of_columns(Spec *spec, FuncExpr *call, List *columns)
+/* What a call takes of the spec's items for those of these columns that are of its rows. */
+ItemNeeds *
+needs_of_columns(Spec *spec, FuncExpr *call, Index rti, List *columns)
 {
 	Bitmapset  *results = NULL;
 	ListCell   *lc;
@@ -121,6 +121,8 @@ needs_of_columns(Spec *spec, FuncExpr *call, List *columns)
 	{
 		Var		   *var = lfirst(lc);
 
+		if (var->varno != rti)
+			continue;
 		if (var->varattno == InvalidAttrNumber)
 			return needs_of_all(spec);
 		results = bms_add_member(results, var->varattno - 1);
@@ -128,9 +130,9 @@ needs_of_columns(Spec *spec, FuncExpr *call, List *columns)
 	return needs_of_results(spec, results);
 }
 
-/* How many probes a call takes that gives so many rows; its requested columns are arguments from first on. */
-static double
-estimate_probes(Spec *spec, ItemNeeds *needs, FuncExpr *call, int first, double rows)
+/* How many probes it takes to give so many rows, given which columns of the request vary among them. */
+double
+estimate_probes(Spec *spec, ItemNeeds *needs, bool *varies, double rows)
 {
 	bool	   *is_constant = palloc_array(bool, Max(spec->nitems, 1));
 	double		probes = 0;
@@ -145,16 +147,23 @@ estimate_probes(Spec *spec, ItemNeeds *needs, FuncExpr *call, int first, double 
 			int			column = item->keys[k].column;
 			int			giver = spec->columns[column].item;
 
-			if (giver >= 0)
-				is_constant[i] &= is_constant[giver];
-			else
-				is_constant[i] &=
-					!OidIsValid(get_element_type(exprType(list_nth(call->args, first + column))));
+			is_constant[i] &= giver >= 0 ? is_constant[giver] : !varies[column];
 		}
 		if (needs[i].is_needed && OidIsValid(item->relid))
 			probes += is_constant[i] ? 1 : rows;
 	}
 	return probes;
+}
+
+/* Which columns of the request differ among the rows of one call: those given as arrays. */
+static bool *
+columns_of_arrays(Spec *spec, FuncExpr *call, int first)
+{
+	bool	   *varies = palloc0_array(bool, spec->nargs + 1);
+
+	for (int i = 0; i < spec->nargs; i++)
+		varies[i] = OidIsValid(get_element_type(exprType(list_nth(call->args, first + i))));
+	return varies;
 }
 
 /*
@@ -213,7 +222,7 @@ forbid_memoize(RelOptInfo *rel)
 }
 
 /* The plan has to be made again when what it was made from changes. */
-static void
+void
 note_dependencies(PlannerInfo *root, Spec *spec, FuncExpr *call)
 {
 	record_plan_type_dependency(root, spec->type);
@@ -226,8 +235,20 @@ note_dependencies(PlannerInfo *root, Spec *spec, FuncExpr *call)
 	}
 }
 
+/*
+ * The private part of a plan, as scan_open reads it: the call, and for each
+ * column of the slot which one of the outer plan's it is; 0: the lookup's.
+ */
+List *
+describe_scan(FuncExpr *call, List *outer_columns)
+{
+	return list_make2(list_make3_oid(exprType(linitial(call->args)), call->funcid,
+									 scan_kind(call->funcid)),
+					  outer_columns);
+}
+
 static const CustomScanMethods scan_methods = {
-	.CustomName = LOOKUP_SCAN_NAME,
+	.CustomName = "FeatureLookup",
 	.CreateCustomScanState = create_lookup_scan_state,
 };
 
@@ -238,25 +259,28 @@ plan_lookup_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tli
 {
 	CustomScan *scan = makeNode(CustomScan);
 	FuncExpr   *call = linitial(path->custom_private);
-	Oid			type = exprType(linitial(call->args));
+	List	   *outer_columns = NIL;
 	ListCell   *lc;
 
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = extract_actual_clauses(clauses, false);
 	scan->flags = path->flags;
 	scan->custom_exprs = list_copy_tail(copyObject(call->args), 1);
-	scan->custom_private = list_make3_oid(type, call->funcid, scan_kind(call->funcid));
 	foreach(lc, referenced_columns(rel, scan->scan.plan.qual))
+	{
 		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
 										  makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1,
 														  NULL, false));
+		outer_columns = lappend_int(outer_columns, 0);
+	}
+	scan->custom_private = describe_scan(call, outer_columns);
 	scan->methods = &scan_methods;
-	note_dependencies(root, spec_for_type(type), call);
+	note_dependencies(root, spec_for_type(exprType(linitial(call->args))), call);
 	return &scan->scan.plan;
 }
 
 static const CustomPathMethods path_methods = {
-	.CustomName = LOOKUP_SCAN_NAME,
+	.CustomName = "FeatureLookup",
 	.PlanCustomPath = plan_lookup_scan,
 };
 
@@ -276,7 +300,7 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	if (!call)
 		return;
 	spec = spec_for_type(exprType(linitial(call->args)));
-	first = scan_kind(call->funcid) == SCAN_ROWS ? 1 : 2;
+	first = FIRST_COLUMN_ARGUMENT(scan_kind(call->funcid));
 	/* a call with too few or too many arguments has an error of its own */
 	if (list_length(call->args) - first != spec->nargs)
 		return;
@@ -290,10 +314,10 @@ add_lookup_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_private = list_make1(call);
 	path->methods = &path_methods;
-	needs = needs_of_columns(spec, call,
+	needs = needs_of_columns(spec, call, rti,
 							 referenced_columns(rel, extract_actual_clauses(rel->baserestrictinfo, false)));
 	cost_scan(root, rel, &path->path, call,
-			  estimate_probes(spec, needs, call, first, rel->tuples));
+			  estimate_probes(spec, needs, columns_of_arrays(spec, call, first), rel->tuples));
 	forbid_memoize(rel);
 	remove_function_scans(rel);
 	add_path(rel, &path->path);
@@ -306,4 +330,5 @@ lookup_scan_init(void)
 	RegisterCustomScanMethods(&scan_methods);
 	previous_set_rel_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = add_lookup_path;
+	lookup_join_init();
 }

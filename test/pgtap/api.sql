@@ -249,7 +249,7 @@ SELECT set_eq($$SELECT name FROM function WHERE schema = 'featurestore' AND NOT 
 -- Settings
 LOAD 'featurestore';
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.'$$,
-			  ARRAY['featurestore.autostart_worker', 'featurestore.batch_retention', 'featurestore.enable_direct_lookup', 'featurestore.enable_lookup_scan', 'featurestore.fill_chunk', 'featurestore.guard_merge_rules',
+			  ARRAY['featurestore.autostart_worker', 'featurestore.batch_retention', 'featurestore.enable_direct_lookup', 'featurestore.enable_lookup_join', 'featurestore.enable_lookup_scan', 'featurestore.fill_chunk', 'featurestore.guard_merge_rules',
 					'featurestore.history_retention', 'featurestore.row_cache_size', 'featurestore.track_lookups', 'featurestore.training_plan', 'featurestore.workers'], 'settings are these');
 SELECT is_empty($$SELECT name FROM pg_settings WHERE name ~ '^featurestore\.' AND (short_desc = '' OR extra_desc IS NULL OR
 				  context <> CASE WHEN name ~ 'track_lookups' THEN 'superuser' WHEN name ~ 'worker|batch' THEN 'sighup' ELSE 'user' END)$$,

@@ -50,6 +50,10 @@ DECLARE
 BEGIN
 	scan := CASE WHEN is_scan(query) THEN 'scan' ELSE 'function' END;
 	images := ARRAY(SELECT image FROM image(query) ORDER BY n);
+	SET LOCAL featurestore.enable_lookup_join = off;
+	IF images <> ARRAY(SELECT image FROM image(query) ORDER BY n) THEN
+		RAISE 'one request after the other gives other rows: %', query;
+	END IF;
 	SET LOCAL featurestore.enable_lookup_scan = off;
 	IF is_scan(query) THEN
 		RAISE 'not a function scan: %', query;
@@ -57,6 +61,7 @@ BEGIN
 	SELECT count(*), count(*) FILTER (WHERE o.image IS DISTINCT FROM images[o.n]) INTO rows, wrong FROM image(query) AS o;
 	wrong := wrong + abs(rows - cardinality(images));
 	SET LOCAL featurestore.enable_lookup_scan = on;
+	SET LOCAL featurestore.enable_lookup_join = on;
 END
 $$;
 
@@ -138,6 +143,9 @@ SELECT * FROM probed('SELECT rating FROM f_batch(''{1,2,3000}'', ''{4}'', ''{1}'
 SELECT * FROM probed('SELECT r FROM f_batch(''{1,2,3000}'', ''{4}'', ''{1}'')');
 SELECT * FROM probed('SELECT * FROM g_batch(''{1,2,3000}'', ''{4}'')');
 SELECT * FROM probed('SELECT b FROM (SELECT * FROM request LIMIT 50) AS o, LATERAL f(uid, iid, r)');
+SET featurestore.enable_lookup_join = off;
+SELECT * FROM probed('SELECT b FROM (SELECT * FROM request LIMIT 50) AS o, LATERAL f(uid, iid, r)');
+RESET featurestore.enable_lookup_join;
 EXPLAIN (COSTS OFF) SELECT * FROM f(1, 2, 3);
 CREATE FUNCTION yaml(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
