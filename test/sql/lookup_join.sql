@@ -18,7 +18,11 @@ INSERT INTO s SELECT n, n / 3.0, ARRAY['a', n::text] FROM generate_series(1, 30)
 INSERT INTO k SELECT repeat(chr(97 + n % 26), 1 + n % 300), '2026-01-01'::date + n / 100, n / 7.0 FROM generate_series(1, 3000) AS n
 	ON CONFLICT DO NOTHING;
 INSERT INTO part SELECT n, n * 5 FROM generate_series(1, 500) AS n;
-ANALYZE u, s, k, part;
+-- more than little memory holds
+CREATE TABLE wide (id int PRIMARY KEY, w text);
+ALTER TABLE wide ALTER w SET STORAGE PLAIN;
+INSERT INTO wide SELECT n, repeat(n::text, 1000) FROM generate_series(1, 300) AS n;
+ANALYZE u, s, k, part, wide;
 SELECT featurestore.create_feature_spec('f', ARRAY[
 	featurestore.lookup('u', '{uid}', default_values => '{"a": -1}'),
 	featurestore.lookup('s', '{seller}'),
@@ -27,6 +31,7 @@ SELECT featurestore.create_feature_spec('f', ARRAY[
 	featurestore.expression('1000 / r', 'risky')], with_status => true);
 SELECT featurestore.create_feature_spec('g', ARRAY[featurestore.lookup('k', '{code,day}'), featurestore.lookup('part', '{pid}')]);
 SELECT featurestore.create_feature_spec('h', ARRAY[featurestore.lookup('u', '{uid}', '{a}'), featurestore.expression('as_of', 'at')]);
+SELECT featurestore.create_feature_spec('w', ARRAY[featurestore.lookup('wide', '{id}')]);
 SELECT featurestore.create_feature_spec('v', ARRAY[featurestore.lookup('u', '{uid}', '{a,seller}')]);
 
 CREATE TABLE request (n int PRIMARY KEY, uid int, code text, day date, pid bigint, r int, note text, ts timestamptz);
@@ -101,6 +106,7 @@ INSERT INTO query (q) VALUES
 	($$ SELECT n, amount, p FROM request, LATERAL g(code, day, pid) $$),
 	($$ SELECT n, amount, p FROM request, LATERAL g(upper(lower(code)), day + 1, pid * 2) $$),
 	($$ SELECT n, amount FROM request, LATERAL g(note, day, pid) $$),
+	($$ SELECT n, w.* FROM request, LATERAL w(n) AS w WHERE n < 400 $$),
 	-- what is the same for all rows
 	($$ SELECT n, f.* FROM request, LATERAL f(17, r) AS f $$),
 	($$ SELECT n, f.* FROM request, LATERAL f(uid, 3) AS f $$),
@@ -138,7 +144,7 @@ INSERT INTO query (q) VALUES
 	($$ SELECT x.n, f.a FROM request AS x JOIN request AS y ON y.n = x.n + 1, LATERAL f(x.uid + y.uid, x.r) AS f $$),
 	($$ SELECT x.n, f.a FROM request AS x, LATERAL (SELECT * FROM request AS y WHERE y.n > x.n AND y.n < x.n + 3) AS z, LATERAL f(z.uid, x.r) AS f WHERE x.n < 500 $$),
 	($$ SELECT o.n, i.* FROM (SELECT * FROM request WHERE n < 60) AS o, LATERAL (SELECT count(*), sum(f.a) FROM request AS x, LATERAL f(x.uid, o.r) AS f WHERE x.n % 60 = o.n) AS i $$),
-	($$ SELECT n, (SELECT sum(f.a) FROM u, LATERAL f(u.uid, request.r) AS f WHERE u.uid < request.n) FROM request WHERE n < 200 $$),
+	($$ SELECT n, (SELECT sum(f.a + f.r) FROM u, LATERAL f(u.uid, request.r) AS f WHERE u.uid < request.n) FROM request WHERE n < 200 $$),
 	($$ SELECT n, f.a FROM request, LATERAL f(uid, r) AS f WHERE n < 100 UNION ALL SELECT n, g.p FROM request, LATERAL g(code, day, pid) AS g WHERE n > 8900 $$),
 	($$ WITH RECURSIVE q AS (SELECT 1 AS id, 0 AS depth UNION ALL SELECT f.a / 10 + 1, depth + 1 FROM q, LATERAL f(q.id, 1) AS f WHERE depth < 300) SELECT * FROM q $$),
 	-- order, and a few rows of many
