@@ -56,6 +56,9 @@ my @forms = (
 	[ 'BEGIN READ ONLY; SELECT * FROM rec.s(3, 2); COMMIT', 1 ],
 	[ 'BEGIN; SELECT * FROM rec.s(3, 2); ROLLBACK', 1 ],
 	[ "SET work_mem = '64kB'; SELECT count(*) FROM rec.s_batch(ARRAY(SELECT generate_series(1, 100)), '{1}')", 100 ],
+	[ 'SELECT count(*) FROM generate_series(1, 80) AS u, LATERAL rec.s(u, 1)', 80 ],
+	[ 'SET featurestore.enable_lookup_join = off; SELECT count(*) FROM generate_series(1, 80) AS u, LATERAL rec.s(u, 1)', 80 ],
+	[ "SET enable_material = off; SELECT count(*) FROM generate_series(1, 3), rec.s_batch('{1,2}', '{1}')", 2 ],
 	[ 'SET featurestore.enable_direct_lookup = off; SELECT * FROM rec.s(4, 2)', 1 ]);
 foreach my $form (@forms)
 {
@@ -64,6 +67,10 @@ foreach my $form (@forms)
 	drained();
 	is(run('SELECT count(*) FROM rec.s_log'), $form->[1], "logged: $form->[0]");
 }
+run('TRUNCATE rec.s_log');
+run('SELECT hour FROM rec.s(7, 2)');
+drained();
+is(run("SELECT outputs->>'note', outputs->>'product' FROM rec.s_log"), '|14', 'all is logged, however little the query refers to');
 run('CREATE TABLE rec.prices (user_id int PRIMARY KEY, price float8); INSERT INTO rec.prices VALUES (1, 2.5)');
 run("SELECT featurestore.create_feature_spec('rec.v', ARRAY[featurestore.lookup('rec.prices', '{user_id}')]); SELECT featurestore.log_lookups('rec.v', 1)");
 run("SELECT * FROM rec.v_vectors('{1,2}'); SELECT length(rec.v_matrix('{1,2,3}'))");
