@@ -22,9 +22,9 @@ CREATE VIEW featurestore.lookup_stats AS
 COMMENT ON VIEW featurestore.lookup_stats IS 'finished lookups by spec, but those of explain_lookup, counted since the server started';
 COMMENT ON COLUMN featurestore.lookup_stats.spec IS 'the feature spec';
 COMMENT ON COLUMN featurestore.lookup_stats.is_available IS 'whether lookups are counted: the library is in shared_preload_libraries; the others are null if not';
-COMMENT ON COLUMN featurestore.lookup_stats.calls IS 'lookups; null if they may be among the untracked';
+COMMENT ON COLUMN featurestore.lookup_stats.calls IS 'lookups, of which a batch of requests in a join is one; null if they may be among the untracked';
 COMMENT ON COLUMN featurestore.lookup_stats.keys IS 'rows that were requested';
-COMMENT ON COLUMN featurestore.lookup_stats.probes IS 'keys that tables were probed for; in 1024 rows of a request each once a table';
+COMMENT ON COLUMN featurestore.lookup_stats.probes IS 'keys that tables were probed for, in rows that are looked up together each once a table';
 COMMENT ON COLUMN featurestore.lookup_stats.misses IS 'probes that found no row';
 COMMENT ON COLUMN featurestore.lookup_stats.stale IS 'lookups that met a table whose lag was over max_lag';
 COMMENT ON COLUMN featurestore.lookup_stats.slow_path IS 'share of the probes that went through the planner instead of directly to an index';
