@@ -2,10 +2,11 @@
  * row_cache.c
  *	  The backend's hints of where rows are, a cache for each index.
  *
- * Hints go into buckets of a cache line's size, so that finding one costs one
- * miss at most.  A cache starts small and doubles while it throws hints out
- * and the backend's budget lasts; when a new one finds no room, the largest
- * becomes small again.
+ * Hints go into buckets of a cache line's size, or into the one beside when
+ * theirs is full, so that finding one costs one miss, seldom two.  A cache
+ * starts small and doubles as soon as it throws hints out, while the backend's
+ * budget lasts: to double late would mean to have lost many by then.  When a
+ * new cache finds no room, the largest becomes small again.
  */
 #include "postgres.h"
 
@@ -16,25 +17,38 @@
 
 #define FIRST_BUCKETS 256
 
+/* A cache grows when it has thrown out one hint for so many buckets. */
+#define MANY_EVICTED 64
+
 int			row_cache_size = 16384;
 
 static HTAB *caches = NULL;
 static Size total_size = 0;
 
-/* Puts a hint into its bucket; returns whether another had to go. */
+/* Puts a hint into the first free place of a bucket; false if there is none. */
 static bool
-put_hint(RowCache *cache, RowHint *hint)
+put_into_bucket(HintBucket *bucket, RowHint *hint)
 {
-	HintBucket *bucket = row_cache_bucket(cache, hint->hash);
-
 	for (int i = 0; i < HINTS_PER_BUCKET; i++)
 	{
 		if (bucket->hints[i].offset == InvalidOffsetNumber)
 		{
 			bucket->hints[i] = *hint;
-			return false;
+			return true;
 		}
 	}
+	return false;
+}
+
+/* Puts a hint into its bucket or the one next to it; returns whether another had to go. */
+static bool
+put_hint(RowCache *cache, RowHint *hint)
+{
+	HintBucket *bucket = row_cache_bucket(cache, hint->hash);
+
+	if (put_into_bucket(bucket, hint) ||
+		put_into_bucket(row_cache_neighbour(cache, hint->hash), hint))
+		return false;
 	/* Any will do; the top bits of the hash are not those of the bucket. */
 	bucket->hints[(hint->hash >> 24) % HINTS_PER_BUCKET] = *hint;
 	return true;
@@ -48,9 +62,9 @@ set_buckets(RowCache *cache, uint32 nbuckets)
 	Size		size = nbuckets * sizeof(HintBucket);
 
 	StaticAssertStmt(sizeof(HintBucket) == PG_CACHE_LINE_SIZE / 2, "a bucket is a cache line");
-	cache->memory = MemoryContextAllocExtended(TopMemoryContext, size + sizeof(HintBucket),
+	cache->memory = MemoryContextAllocExtended(TopMemoryContext, size + 2 * sizeof(HintBucket),
 											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	cache->buckets = (HintBucket *) TYPEALIGN(sizeof(HintBucket), cache->memory);
+	cache->buckets = (HintBucket *) TYPEALIGN(2 * sizeof(HintBucket), cache->memory);
 	cache->mask = nbuckets - 1;
 	cache->evicted = 0;
 	total_size += size;
@@ -143,7 +157,7 @@ row_cache_store(RowCache *cache, uint32 hash, ItemPointer tid, Buffer buffer)
 		*known = hint;
 		return;
 	}
-	if (cache->evicted > cache->mask / 2 && budget_allows(cache->mask + 1))
+	if (cache->evicted > cache->mask / MANY_EVICTED && budget_allows(cache->mask + 1))
 		set_buckets(cache, 2 * (cache->mask + 1));
 	if (put_hint(cache, &hint))
 		cache->evicted++;

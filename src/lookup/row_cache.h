@@ -53,12 +53,28 @@ row_cache_bucket(RowCache *cache, uint32 hash)
 	return &cache->buckets[hash & cache->mask];
 }
 
+/* The one next to it, which takes what does not fit. */
+static inline HintBucket *
+row_cache_neighbour(RowCache *cache, uint32 hash)
+{
+	return &cache->buckets[(hash & cache->mask) ^ 1];
+}
+
 /* The hint for a hash, or NULL. */
 static inline RowHint *
 row_cache_find(RowCache *cache, uint32 hash)
 {
 	HintBucket *bucket = row_cache_bucket(cache, hash);
 
+	for (int i = 0; i < HINTS_PER_BUCKET; i++)
+	{
+		/* a bucket is filled from the front, and before its neighbour */
+		if (bucket->hints[i].offset == InvalidOffsetNumber)
+			return NULL;
+		if (bucket->hints[i].hash == hash)
+			return &bucket->hints[i];
+	}
+	bucket = row_cache_neighbour(cache, hash);
 	for (int i = 0; i < HINTS_PER_BUCKET; i++)
 	{
 		if (bucket->hints[i].hash == hash &&
