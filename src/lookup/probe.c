@@ -53,7 +53,7 @@ typedef struct Prober
 	ItemRun    *irun;
 	Relation	index;			/* opened when first needed, like scan */
 	IndexScanDesc scan;
-	ScanKeyData scankeys[INDEX_MAX_KEYS];
+	ScanKeyData *scankeys;		/* of the scan */
 	TupleTableSlot *slot;
 	HeapTupleData tuple;		/* what the slot holds, if fetched by hint */
 	RowCache   *cache;			/* or NULL */
@@ -95,6 +95,8 @@ begin_scan(Prober *prober)
 		prober->index = index_open(access->index, AccessShareLock);
 	if (!index_is_too_young(prober->index))
 	{
+		if (!prober->scankeys)
+			prober->scankeys = palloc_array(ScanKeyData, access->nscankeys);
 		memcpy(prober->scankeys, access->scankeys, sizeof(ScanKeyData) * access->nscankeys);
 		prober->scan = index_beginscanCompat(prober->irun->rel, prober->index,
 											 prober->run->snapshot, access->nscankeys);
