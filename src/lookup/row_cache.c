@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <sys/mman.h>
+
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -19,6 +21,9 @@
 
 /* A cache grows when it has thrown out one hint for so many buckets. */
 #define MANY_EVICTED 64
+
+/* The size and alignment of huge pages, which spare most hints a miss of the TLB. */
+#define HUGE_PAGE (2 * 1024 * 1024)
 
 int			row_cache_size = 16384;
 
@@ -54,6 +59,22 @@ put_hint(RowCache *cache, RowHint *hint)
 	return true;
 }
 
+/* Gives a cache memory for its buckets, in huge pages where the system has them. */
+static void
+allocate_buckets(RowCache *cache, Size size)
+{
+	Size		alignment = size >= HUGE_PAGE ? HUGE_PAGE : 2 * sizeof(HintBucket);
+
+	cache->memory = MemoryContextAllocExtended(TopMemoryContext, size + alignment,
+											   MCXT_ALLOC_HUGE);
+	cache->buckets = (HintBucket *) TYPEALIGN(alignment, cache->memory);
+#ifdef MADV_HUGEPAGE
+	if (size >= HUGE_PAGE)
+		(void) madvise(cache->buckets, size, MADV_HUGEPAGE);
+#endif
+	memset(cache->buckets, 0, size);
+}
+
 /* Gives a cache a number of buckets, and the hints it had. */
 static void
 set_buckets(RowCache *cache, uint32 nbuckets)
@@ -62,9 +83,7 @@ set_buckets(RowCache *cache, uint32 nbuckets)
 	Size		size = nbuckets * sizeof(HintBucket);
 
 	StaticAssertStmt(sizeof(HintBucket) == PG_CACHE_LINE_SIZE / 2, "a bucket is a cache line");
-	cache->memory = MemoryContextAllocExtended(TopMemoryContext, size + 2 * sizeof(HintBucket),
-											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	cache->buckets = (HintBucket *) TYPEALIGN(2 * sizeof(HintBucket), cache->memory);
+	allocate_buckets(cache, size);
 	cache->mask = nbuckets - 1;
 	cache->evicted = 0;
 	total_size += size;
