@@ -4,9 +4,9 @@
  *
  * Hints go into buckets of a cache line's size, or into the one beside when
  * theirs is full, so that finding one costs one miss, seldom two.  A cache
- * starts small and doubles as soon as it throws hints out, while the backend's
- * budget lasts: to double late would mean to have lost many by then.  When a
- * new cache finds no room, the largest becomes small again.
+ * starts small and grows by half as soon as it throws hints out, while the
+ * backend's budget lasts: to grow late would mean to have lost many by then.
+ * When a new cache finds no room, the largest becomes small again.
  */
 #include "postgres.h"
 
@@ -54,8 +54,8 @@ put_hint(RowCache *cache, RowHint *hint)
 	if (put_into_bucket(bucket, hint) ||
 		put_into_bucket(row_cache_neighbour(cache, hint->hash), hint))
 		return false;
-	/* Any will do; the top bits of the hash are not those of the bucket. */
-	bucket->hints[(hint->hash >> 24) % HINTS_PER_BUCKET] = *hint;
+	/* Any will do; the last bits of the hash are not those of the bucket. */
+	bucket->hints[hint->hash % HINTS_PER_BUCKET] = *hint;
 	return true;
 }
 
@@ -84,13 +84,13 @@ set_buckets(RowCache *cache, uint32 nbuckets)
 
 	StaticAssertStmt(sizeof(HintBucket) == PG_CACHE_LINE_SIZE / 2, "a bucket is a cache line");
 	allocate_buckets(cache, size);
-	cache->mask = nbuckets - 1;
+	cache->nbuckets = nbuckets;
 	cache->evicted = 0;
 	total_size += size;
 	if (!old.memory)
 		return;
 
-	for (uint32 i = 0; i <= old.mask; i++)
+	for (uint32 i = 0; i < old.nbuckets; i++)
 	{
 		for (int k = 0; k < HINTS_PER_BUCKET; k++)
 		{
@@ -98,7 +98,7 @@ set_buckets(RowCache *cache, uint32 nbuckets)
 				put_hint(cache, &old.buckets[i].hints[k]);
 		}
 	}
-	total_size -= (old.mask + 1) * sizeof(HintBucket);
+	total_size -= old.nbuckets * sizeof(HintBucket);
 	pfree(old.memory);
 }
 
@@ -123,10 +123,10 @@ make_room(void)
 	hash_seq_init(&status, caches);
 	while ((cache = hash_seq_search(&status)) != NULL)
 	{
-		if (cache->memory && (!largest || cache->mask > largest->mask))
+		if (cache->memory && (!largest || cache->nbuckets > largest->nbuckets))
 			largest = cache;
 	}
-	if (!largest || largest->mask < FIRST_BUCKETS)
+	if (!largest || largest->nbuckets <= FIRST_BUCKETS)
 		return false;
 	set_buckets(largest, FIRST_BUCKETS);
 	return true;
@@ -168,6 +168,7 @@ row_cache_store(RowCache *cache, uint32 hash, ItemPointer tid, Buffer buffer)
 {
 	RowHint    *known = row_cache_find(cache, hash);
 	RowHint		hint = {.hash = hash,.buffer = buffer};
+	uint32		growth = cache->nbuckets / 4 * 2;
 
 	hint.block = ItemPointerGetBlockNumber(tid);
 	hint.offset = ItemPointerGetOffsetNumber(tid);
@@ -176,8 +177,8 @@ row_cache_store(RowCache *cache, uint32 hash, ItemPointer tid, Buffer buffer)
 		*known = hint;
 		return;
 	}
-	if (cache->evicted > cache->mask / MANY_EVICTED && budget_allows(cache->mask + 1))
-		set_buckets(cache, 2 * (cache->mask + 1));
+	if (cache->evicted > cache->nbuckets / MANY_EVICTED && budget_allows(growth))
+		set_buckets(cache, cache->nbuckets + growth);
 	if (put_hint(cache, &hint))
 		cache->evicted++;
 }

@@ -35,7 +35,7 @@ typedef struct HintBucket
 typedef struct RowCache
 {
 	Oid			index;			/* key of the table of caches */
-	uint32		mask;			/* number of buckets, less one */
+	uint32		nbuckets;		/* an even number */
 	uint32		evicted;		/* since it got this size */
 	void	   *memory;
 	HintBucket *buckets;
@@ -50,14 +50,14 @@ extern void row_cache_store(RowCache *cache, uint32 hash, ItemPointer tid, Buffe
 static inline HintBucket *
 row_cache_bucket(RowCache *cache, uint32 hash)
 {
-	return &cache->buckets[hash & cache->mask];
+	return &cache->buckets[((uint64) hash * cache->nbuckets) >> 32];
 }
 
 /* The one next to it, which takes what does not fit. */
 static inline HintBucket *
 row_cache_neighbour(RowCache *cache, uint32 hash)
 {
-	return &cache->buckets[(hash & cache->mask) ^ 1];
+	return &cache->buckets[(((uint64) hash * cache->nbuckets) >> 32) ^ 1];
 }
 
 /* The hint for a hash, or NULL. */
