@@ -42,8 +42,10 @@ typedef struct SpecColumn
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
+	Oid			array_type;		/* of such values, or 0 */
 	int16		typlen;
 	bool		typbyval;
+	char		typalign;
 	bool		is_output;		/* an item gives it, or a request field */
 	int			item;			/* index of the item that gives it, or -1 */
 	int			length;			/* declared length of an array output, or 0 */

@@ -111,7 +111,8 @@ load_column(SpecColumn *column, TargetEntry *target, int item)
 	column->type = exprType(expr);
 	column->typmod = exprTypmod(expr);
 	column->collation = exprCollation(expr);
-	get_typlenbyval(column->type, &column->typlen, &column->typbyval);
+	column->array_type = get_array_type(column->type);
+	get_typlenbyvalalign(column->type, &column->typlen, &column->typbyval, &column->typalign);
 	column->item = item;
 	column->is_output = item >= 0;
 }

@@ -178,9 +178,10 @@ take_array(Spec *spec, int arg, RequestColumn *column, Oid element, NullableDatu
 	Coercion	coercion = find_coercion(spec, arg, element);
 	ArrayType  *array;
 	int			length;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
+	SpecColumn *wanted = &spec->columns[arg];
+	int16		typlen = wanted->typlen;
+	bool		typbyval = wanted->typbyval;
+	char		typalign = wanted->typalign;
 
 	if (argument->isnull)
 		ereport(ERROR,
@@ -195,7 +196,8 @@ take_array(Spec *spec, int arg, RequestColumn *column, Oid element, NullableDatu
 				 errmsg("array argument \"%s\" of feature spec %s has %d dimensions",
 						spec->columns[arg].name, spec->name, ARR_NDIM(array)),
 				 errhint("Pass an array of one dimension, one element a row.")));
-	get_typlenbyvalalign(element, &typlen, &typbyval, &typalign);
+	if (element != wanted->type)
+		get_typlenbyvalalign(element, &typlen, &typbyval, &typalign);
 	deconstruct_array(array, element, typlen, typbyval, typalign, &column->values,
 					  &column->nulls, &length);
 	column->is_single = length == 1;
@@ -207,6 +209,17 @@ take_array(Spec *spec, int arg, RequestColumn *column, Oid element, NullableDatu
 			column->values[i] = coerce_value(&spec->columns[arg], &coercion, column->values[i]);
 	}
 	return combine_lengths(nrows, length);
+}
+
+/* The type of an array's elements, or 0 if it is not an array to the spec's argument. */
+static Oid
+element_type(SpecColumn *column, Oid given)
+{
+	if (given == column->type)
+		return InvalidOid;
+	if (OidIsValid(column->array_type) && given == column->array_type)
+		return column->type;
+	return get_element_type(given);
 }
 
 /*
@@ -229,7 +242,7 @@ request_from_values(Spec *spec, int n, Oid *types, NullableDatum *values, Timest
 	request->columns = palloc0_array(RequestColumn, spec->nargs);
 	for (int i = 0; i < spec->nargs; i++)
 	{
-		Oid			element = types[i] == spec->columns[i].type ? InvalidOid : get_element_type(types[i]);
+		Oid			element = element_type(&spec->columns[i], types[i]);
 
 		if (OidIsValid(element))
 			nrows = take_array(spec, i, &request->columns[i], element, &values[i], nrows);
