@@ -20,7 +20,7 @@
 #define FIRST_BUCKETS 256
 
 /* A cache grows when it has thrown out one hint for so many buckets. */
-#define MANY_EVICTED 64
+#define MANY_EVICTED 256
 
 /* The size and alignment of huge pages, which spare most hints a miss of the TLB. */
 #define HUGE_PAGE (2 * 1024 * 1024)
