@@ -148,7 +148,7 @@ BEGIN
 	IF (SELECT count(*) FROM many_spec_batch(ARRAY(SELECT generate_series(1, 60000))) WHERE v = -k) <> 60000 THEN
 		RAISE WARNING 'wrong rows';
 	END IF;
-	IF pg_stat_get_xact_numscans('many_pkey'::regclass) - before > 3000 THEN
+	IF pg_stat_get_xact_numscans('many_pkey'::regclass) - before > 600 THEN
 		RAISE WARNING 'many keys have no hint: %', pg_stat_get_xact_numscans('many_pkey'::regclass) - before;
 	END IF;
 END
