@@ -23,6 +23,7 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
@@ -83,7 +84,10 @@ index_is_too_young(Relation index)
 							   TransactionXmin);
 }
 
-/* Opens the index and starts the scan; false if it cannot serve the snapshot. */
+/*
+ * Opens the index and starts the scan; false if it cannot serve the snapshot.
+ * Our own transaction may have dropped it, if a cursor kept the lookup open.
+ */
 static bool
 begin_scan(Prober *prober)
 {
@@ -92,8 +96,12 @@ begin_scan(Prober *prober)
 
 	old = MemoryContextSwitchTo(prober->run->run_cxt);
 	if (!prober->index)
-		prober->index = index_open(access->index, AccessShareLock);
-	if (!index_is_too_young(prober->index))
+		prober->index = try_relation_open(access->index, AccessShareLock);
+	if (!prober->index)
+		prober->irun->reason = "index was dropped";
+	else if (index_is_too_young(prober->index))
+		prober->irun->reason = "index is too young for the snapshot";
+	else
 	{
 		if (!prober->scankeys)
 			prober->scankeys = palloc_array(ScanKeyData, access->nscankeys);
@@ -521,9 +529,9 @@ end_scan(Prober *prober)
 }
 
 /*
- * Probes for all keys of an item.  Returns false if the index cannot be used
- * under this snapshot, in which case some keys may have been found all the
- * same.  What is not needed again is not kept beside what comes next.
+ * Probes for all keys of an item.  Returns false if the index cannot be used,
+ * for a reason that is noted, in which case some keys may have been found all
+ * the same.  What is not needed again is not kept beside what comes next.
  */
 bool
 probe_index(LookupRun *run, ItemRun *irun)

@@ -366,7 +366,6 @@ run_lookup(LookupRun *run, ItemRun *irun)
 		if (irun->is_direct && !probe_index(run, irun))
 		{
 			irun->is_direct = false;
-			irun->reason = "index is too young for the snapshot";
 			prepare_results(run, irun, irun->keys.nprobes + 1);
 		}
 		if (!irun->is_direct)

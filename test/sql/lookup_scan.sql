@@ -222,6 +222,25 @@ DECLARE h CURSOR WITH HOLD FOR SELECT * FROM request AS o, LATERAL f(uid) AS f W
 COMMIT;
 FETCH 2 FROM h;
 CLOSE h;
+-- the index goes while a cursor is open that has not needed it yet
+BEGIN;
+CREATE TABLE k (kid int NOT NULL, x int);
+CREATE UNIQUE INDEX k_index ON k (kid);
+INSERT INTO k SELECT n, n * 10 FROM generate_series(1, 2000) AS n;
+SELECT featurestore.create_feature_spec('k_spec', ARRAY[featurestore.lookup('k', '{kid}')]);
+SELECT array_agg(n) AS numbers FROM generate_series(1, 2000) AS n \gset
+DECLARE c CURSOR FOR SELECT x FROM k_spec_batch(:'numbers');
+DECLARE d CURSOR FOR SELECT x FROM featurestore.feature_lookup(NULL::k_spec, 7);
+SAVEPOINT sp;
+DROP INDEX k_index;
+MOVE 1500 FROM c;
+FETCH 2 FROM c;
+FETCH 2 FROM d;
+ROLLBACK TO sp;
+FETCH 2 FROM c;
+CLOSE c;
+CLOSE d;
+ROLLBACK;
 -- every row of a query has the same T
 BEGIN;
 SELECT featurestore.create_feature_spec('t', ARRAY[featurestore.request_field('k', 'int'), featurestore.expression('as_of', 'at')]);
