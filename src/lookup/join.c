@@ -86,9 +86,7 @@ begin_lookup_join(CustomScanState *node, EState *estate, int eflags)
 		join->varies[foreach_current_index(lc)] = contain_var_clause(lfirst(lc));
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
-	scan->cxt = AllocSetContextCreate(CurrentMemoryContext, "featurestore lookup join",
-									  ALLOCSET_DEFAULT_SIZES);
-	scan->run->is_repeated = true;
+	scan_expect_requests(scan);
 	scan->run->chunk_limit = FIRST_BATCH_ROWS;
 	lookup_begin(scan->run, estate->es_snapshot);
 }

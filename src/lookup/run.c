@@ -336,6 +336,7 @@ lookup_request(LookupRun *run, LookupRequest *request)
 			irun->table_status = table_status(run, irun);
 	}
 	run->row = -1;
+	run->varying_parts = NULL;
 	row_start(run);
 	run->is_logged = run->spec->log_limit > 0 && serve_log_wants(run);
 	run->logged_rows = 0;

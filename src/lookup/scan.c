@@ -189,6 +189,15 @@ scan_open(LookupScan *scan, EState *estate)
 	open_run(scan, plan->custom_scan_tlist, lsecond(plan->custom_private));
 }
 
+/* Readies the scan for more than one request: what each takes has a memory context. */
+void
+scan_expect_requests(LookupScan *scan)
+{
+	scan->run->is_repeated = true;
+	scan->cxt = AllocSetContextCreate(scan->css.ss.ps.state->es_query_cxt,
+									  "featurestore lookup scan", ALLOCSET_DEFAULT_SIZES);
+}
+
 static void
 begin_lookup_scan(CustomScanState *node, EState *estate, int eflags)
 {
@@ -200,10 +209,8 @@ begin_lookup_scan(CustomScanState *node, EState *estate, int eflags)
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 	scan->cxt = CurrentMemoryContext;
-	scan->run->is_repeated = (eflags & EXEC_FLAG_REWIND) || !bms_is_empty(node->ss.ps.plan->allParam);
-	if (scan->run->is_repeated)
-		scan->cxt = AllocSetContextCreate(CurrentMemoryContext, "featurestore lookup scan",
-										  ALLOCSET_DEFAULT_SIZES);
+	if ((eflags & EXEC_FLAG_REWIND) || !bms_is_empty(node->ss.ps.plan->allParam))
+		scan_expect_requests(scan);
 	lookup_begin(scan->run, estate->es_snapshot);
 }
 
@@ -417,7 +424,10 @@ exec_lookup_scan(CustomScanState *node)
 	return ExecScan(&node->ss, next_row, recheck_row);
 }
 
-/* Restarts the scan: at the first row, if the parameters are the same and it is still there. */
+/*
+ * Restarts the scan: at the first row, if the parameters are the same and it is
+ * still there.  That it may happen the executor does not always say in advance.
+ */
 static void
 rescan_lookup_scan(CustomScanState *node)
 {
@@ -427,6 +437,8 @@ rescan_lookup_scan(CustomScanState *node)
 	if (!scan->is_requested || (node->ss.ps.chgParam == NULL && lookup_rewind(scan->run)))
 		return;
 	scan_end_request(scan);
+	if (!scan->run->is_repeated)
+		scan_expect_requests(scan);
 }
 
 static void

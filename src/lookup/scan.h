@@ -70,6 +70,7 @@ extern List *describe_scan(FuncExpr *call, List *outer_columns);
 
 /* scan.c */
 extern void scan_open(LookupScan *scan, EState *estate);
+extern void scan_expect_requests(LookupScan *scan);
 extern TimestampTz scan_time(LookupScan *scan);
 extern void scan_request(LookupScan *scan, LookupRequest *request);
 extern bool scan_next(LookupScan *scan);

@@ -245,7 +245,7 @@ next_vector(LookupRun *run, VectorLayout *layout, float4 *vector)
 	{
 		for (int i = 0; i < layout->nparts; i++)
 			fill_part(run, &layout->parts[i], vector);
-		if (run->request->nrows > 1)
+		if (run->request->nrows > 1 && !run->varying_parts)
 			note_varying_parts(run, layout);
 	}
 	else

@@ -240,6 +240,30 @@ ROLLBACK TO sp;
 FETCH 2 FROM c;
 CLOSE c;
 CLOSE d;
+-- being restarted takes no memory, announced or not
+CREATE FUNCTION kilobytes() RETURNS bigint LANGUAGE sql AS $$
+	SELECT sum(total_bytes) / 1024 FROM pg_backend_memory_contexts WHERE name ~ 'ExecutorState|featurestore lookup'
+$$;
+CREATE TABLE restart AS SELECT generate_series(1, 200) AS n;
+ANALYZE restart;
+SET LOCAL enable_memoize = off;
+SET LOCAL enable_material = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_seqscan = off;
+DECLARE c NO SCROLL CURSOR FOR SELECT n FROM restart, LATERAL (SELECT f.x FROM k_spec_batch(:'numbers') AS f LEFT JOIN k ON k.kid = f.kid AND k.x > n WHERE f.kid > 1995 OFFSET 0) AS o
+	WHERE n = 1 OR o.x < 0;
+FETCH 1 FROM c;
+SELECT kilobytes() AS before \gset
+MOVE ALL FROM c;
+SELECT kilobytes() - :before < 1000 AS "no more";
+CLOSE c;
+INSERT INTO restart SELECT generate_series(201, 20000);
+DECLARE c NO SCROLL CURSOR FOR SELECT n FROM restart, k_spec_vectors('{1,2,3}') AS w WHERE n = 1 OR w[1] < 0;
+FETCH 1 FROM c;
+SELECT kilobytes() AS before \gset
+MOVE ALL FROM c;
+SELECT kilobytes() - :before < 100 AS "no more";
 ROLLBACK;
 -- every row of a query has the same T
 BEGIN;
