@@ -203,6 +203,7 @@ typedef struct ItemRun
 typedef struct LookupRun
 {
 	Spec	   *spec;
+	Oid			user;			/* whose rights it reads with: who opened it */
 	LookupRequest *request;
 	Snapshot	snapshot;
 	bool		owns_snapshot;	/* rather than the statement */

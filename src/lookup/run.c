@@ -137,6 +137,7 @@ static void
 choose_access(LookupRun *run)
 {
 	CheckPermissionsCompat(run->spec->rtes, run->spec->perminfos);
+	run->user = GetUserId();
 
 	for (int i = 0; i < run->spec->nitems; i++)
 	{

@@ -322,7 +322,7 @@ is_for_owner(LookupRun *run)
 	{
 		Relation	rel = run->items[i].rel;
 
-		if (rel && depends_on_user(rel, GetUserId(), owner))
+		if (rel && depends_on_user(rel, run->user, owner))
 			return false;
 	}
 	return true;

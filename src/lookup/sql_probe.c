@@ -6,7 +6,8 @@
  * policies, foreign tables, views.  The statement joins the keys, passed as
  * arrays, to the table; it is planned once, generically, since a plan made for
  * the arrays of every call would cost more than the call.  It runs read-only,
- * hence under the calling statement's snapshot and with the caller's rights.
+ * hence under the calling statement's snapshot, and with the rights of who
+ * opened the lookup: a cursor may be another's by the time rows are fetched.
  */
 #include "postgres.h"
 
@@ -14,6 +15,7 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -219,19 +221,17 @@ keep_row(LookupRun *run, ItemRun *irun, HeapTuple tuple, TupleDesc desc, Datum *
 	keep_found(run, irun, probe, values + 1, nulls + 1);
 }
 
-/* Probes the table for all keys of an item. */
-void
-probe_sql(LookupRun *run, ItemRun *irun)
+/* Runs the statement, and keeps its rows in the current memory context. */
+static void
+run_statement(LookupRun *run, ItemRun *irun, Datum *arguments)
 {
 	SpecItem   *item = irun->item;
 	MemoryContext kept = CurrentMemoryContext;
-	Datum		arguments[INDEX_MAX_KEYS + 1];
 	Datum	   *values = palloc(sizeof(Datum) * (item->access->last_attno + 1));
 	bool	   *nulls = palloc(sizeof(bool) * (item->access->last_attno + 1));
 	Portal		portal;
 	uint64		n;
 
-	bind_keys(run, irun, arguments);
 	SPI_connect();
 	if (!item->access->plan)
 		item->access->plan = prepare_probe(run, item, irun->rel);
@@ -248,4 +248,21 @@ probe_sql(LookupRun *run, ItemRun *irun)
 	SPI_cursor_close(portal);
 	SPI_finish();
 	MemoryContextSwitchTo(kept);
+}
+
+/* Probes the table for all keys of an item. */
+void
+probe_sql(LookupRun *run, ItemRun *irun)
+{
+	Datum		arguments[INDEX_MAX_KEYS + 1];
+	Oid			user;
+	int			context;
+
+	bind_keys(run, irun, arguments);
+	GetUserIdAndSecContext(&user, &context);
+	if (user != run->user)
+		SetUserIdAndSecContext(run->user, context | SECURITY_LOCAL_USERID_CHANGE);
+	run_statement(run, irun, arguments);
+	if (user != run->user)
+		SetUserIdAndSecContext(user, context);
 }

@@ -337,5 +337,39 @@ EXECUTE p;
 DEALLOCATE p;
 RESET plan_cache_mode;
 
+-- a cursor reads with the rights of who opened it, by either path, whoever fetches from it
+CREATE TABLE secret (sid int PRIMARY KEY, x int);
+INSERT INTO secret VALUES (1, 10), (2, 20), (3, 30);
+ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+CREATE POLICY only_odd ON secret USING (sid % 2 = 1);
+SELECT featurestore.create_feature_spec('secret_spec', ARRAY[featurestore.lookup('secret', '{sid}')]);
+CREATE FUNCTION open_cursor(c refcursor) RETURNS refcursor LANGUAGE plpgsql SECURITY DEFINER SET search_path = lookup_scan, pg_temp AS $$
+BEGIN
+	OPEN c FOR SELECT sid, x FROM secret_spec_batch('{1,2,3}');
+	RETURN c;
+END
+$$;
+SET ROLE lookup_scan_user;
+BEGIN;
+SELECT open_cursor('direct');
+FETCH ALL FROM direct;
+SET LOCAL featurestore.enable_direct_lookup = off;
+SELECT open_cursor('planned');
+FETCH ALL FROM planned;
+SELECT current_user;
+COMMIT;
+RESET ROLE;
+GRANT SELECT ON secret TO lookup_scan_user;
+SET ROLE lookup_scan_user;
+BEGIN;
+DECLARE direct CURSOR FOR SELECT sid, x FROM secret_spec_batch('{1,2,3}');
+SET LOCAL featurestore.enable_direct_lookup = off;
+DECLARE planned CURSOR FOR SELECT sid, x FROM secret_spec_batch('{1,2,3}');
+RESET ROLE;
+FETCH ALL FROM direct;
+FETCH ALL FROM planned;
+SELECT sid, x FROM secret_spec_batch('{1,2,3}');
+COMMIT;
+
 DROP SCHEMA lookup_scan CASCADE;
 DROP ROLE lookup_scan_user;
