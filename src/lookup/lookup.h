@@ -121,6 +121,7 @@ typedef struct ItemAccess
 	bool	   *key_byval;
 
 	SPIPlanPtr	plan;			/* made when first needed */
+	bool		has_callback;	/* that frees the plan with the spec */
 } ItemAccess;
 
 /* What a run takes of an item. */

@@ -61,16 +61,19 @@ append_column(StringInfo sql, SpecItem *item, AttrNumber attno)
 	appendStringInfo(sql, "t.%s", quote_identifier(get_attname(item->relid, attno, false)));
 }
 
-/* "FROM table t WHERE keys match"; newest also: not after T, newest first. */
+/*
+ * "FROM table t WHERE keys match"; newest also: not after T, newest first.  The
+ * relation that is open may not know yet that its new name was rolled back.
+ */
 static void
-append_source(StringInfo sql, SpecItem *item, Relation rel)
+append_source(StringInfo sql, SpecItem *item)
 {
 	ItemAccess *access = item->access;
 	ListCell   *lc;
 
 	appendStringInfo(sql, " FROM %s t WHERE ",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-												RelationGetRelationName(rel)));
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(item->relid)),
+												get_rel_name(item->relid)));
 	for (int k = 0; k < item->nkeys; k++)
 	{
 		appendStringInfoString(sql, k ? " AND " : "");
@@ -98,7 +101,7 @@ append_source(StringInfo sql, SpecItem *item, Relation rel)
  * order of its columns.  The arrays are parameters $1.., T is the one after.
  */
 static char *
-probe_statement(SpecItem *item, Relation rel)
+probe_statement(SpecItem *item)
 {
 	StringInfoData sql;
 	const char *separator = "";
@@ -118,30 +121,63 @@ probe_statement(SpecItem *item, Relation rel)
 		appendStringInfo(&sql, " AS c%d", attno);
 		separator = ", ";
 	}
-	append_source(&sql, item, rel);
+	append_source(&sql, item);
 	appendStringInfoString(&sql, ") AS f");
 	return sql.data;
 }
 
-/* Does the plan read the table we hold, rather than one that took its name? */
-static bool
-plan_reads(SPIPlanPtr plan, Oid relid)
+/* The statement as it was prepared, and what it reads. */
+static CachedPlanSource *
+plan_source(SPIPlanPtr plan)
 {
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	return linitial(SPI_plan_get_plan_sources(plan));
+}
 
-	return list_member_oid(source->relationOids, relid);
+/*
+ * Checks that the plan, which may have been made again just now, reads the table
+ * we hold rather than one that took its name.
+ */
+static void
+check_plan(SPIPlanPtr plan, SpecItem *item)
+{
+	if (!list_member_oid(plan_source(plan)->relationOids, item->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("%s: table was renamed during the lookup", item->name),
+				 errhint("Try again.")));
 }
 
 /* Reset callback of the spec's memory context. */
 static void
-free_plan(void *plan)
+free_plan(void *access)
 {
+	SPIPlanPtr	plan = ((ItemAccess *) access)->plan;
+
+	if (plan)
+		SPI_freeplan(plan);
+}
+
+/*
+ * Forgets a plan that was made for other names than there are now.  Our own
+ * transaction can rename what it is looking up, if a cursor keeps the lookup
+ * open; the spec is not valid any more then.
+ */
+static void
+forget_renamed(LookupRun *run, SpecItem *item)
+{
+	ItemAccess *access = item->access;
+	SPIPlanPtr	plan = access->plan;
+
+	if (!plan || run->spec->is_valid ||
+		strcmp(plan_source(plan)->query_string, probe_statement(item)) == 0)
+		return;
+	access->plan = NULL;
 	SPI_freeplan(plan);
 }
 
 /* Prepares the statement; the plan lives as long as the spec. */
-static SPIPlanPtr
-prepare_probe(LookupRun *run, SpecItem *item, Relation rel)
+static void
+prepare_probe(LookupRun *run, SpecItem *item)
 {
 	ItemAccess *access = item->access;
 	Oid			types[INDEX_MAX_KEYS + 1];
@@ -151,22 +187,20 @@ prepare_probe(LookupRun *run, SpecItem *item, Relation rel)
 	for (int k = 0; k < item->nkeys; k++)
 		types[k] = get_array_type(access->key_types[k]);
 	types[item->nkeys] = item->time_type;
-	plan = SPI_prepare_cursor(probe_statement(item, rel),
+	plan = SPI_prepare_cursor(probe_statement(item),
 							  item->nkeys + (access->is_newest ? 1 : 0), types,
 							  CURSOR_OPT_GENERIC_PLAN);
 	if (!plan)
 		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
-	if (!plan_reads(plan, item->relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("%s: table was renamed during the lookup", item->name),
-				 errhint("Try again.")));
+	SPI_keepplan(plan);
+	access->plan = plan;
+	if (access->has_callback)
+		return;
 	callback = MemoryContextAlloc(run->spec->cxt, sizeof(MemoryContextCallback));
 	callback->func = free_plan;
-	callback->arg = plan;
-	SPI_keepplan(plan);
+	callback->arg = access;
 	MemoryContextRegisterResetCallback(run->spec->cxt, callback);
-	return plan;
+	access->has_callback = true;
 }
 
 /* The arguments: an array for each key, and T. */
@@ -233,9 +267,11 @@ run_statement(LookupRun *run, ItemRun *irun, Datum *arguments)
 	uint64		n;
 
 	SPI_connect();
+	forget_renamed(run, item);
 	if (!item->access->plan)
-		item->access->plan = prepare_probe(run, item, irun->rel);
+		prepare_probe(run, item);
 	portal = SPI_cursor_open(NULL, item->access->plan, arguments, NULL, true);
+	check_plan(item->access->plan, item);
 	do
 	{
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);

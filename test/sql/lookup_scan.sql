@@ -240,6 +240,27 @@ ROLLBACK TO sp;
 FETCH 2 FROM c;
 CLOSE c;
 CLOSE d;
+-- names change while a cursor is open, and another table takes that of the one it looks up
+SAVEPOINT sp;
+SET LOCAL featurestore.enable_direct_lookup = off;
+DECLARE c CURSOR FOR SELECT x FROM k_spec_batch(:'numbers');
+FETCH 2 FROM c;
+ALTER TABLE k RENAME TO old_k;
+ALTER TABLE old_k RENAME x TO old_x;
+CREATE TABLE k (kid int PRIMARY KEY, x int);
+FETCH 2 FROM c;
+MOVE 1500 FROM c;
+FETCH 2 FROM c;
+ROLLBACK TO sp;
+SET LOCAL featurestore.enable_direct_lookup = off;
+DECLARE c CURSOR FOR SELECT x FROM k_spec_batch(:'numbers');
+FETCH 2 FROM c;
+SAVEPOINT renamed;
+ALTER TABLE k RENAME TO old_k;
+ROLLBACK TO renamed;
+MOVE 1500 FROM c;
+FETCH 2 FROM c;
+ROLLBACK TO sp;
 -- being restarted takes no memory, announced or not
 CREATE FUNCTION kilobytes() RETURNS bigint LANGUAGE sql AS $$
 	SELECT sum(total_bytes) / 1024 FROM pg_backend_memory_contexts WHERE name ~ 'ExecutorState|featurestore lookup'
