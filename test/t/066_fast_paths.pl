@@ -144,16 +144,17 @@ DECLARE
 	some_outputs text := (SELECT string_agg('f.' || name, ', ' ORDER BY n) FROM output WHERE n = ANY (chosen));
 	settings text;
 BEGIN
-	FOR settings IN SELECT * FROM unnest(ARRAY['', '', 'featurestore.enable_lookup_scan=off', 'featurestore.row_cache_size=0', 'featurestore.enable_direct_lookup=off',
+	FOR settings IN SELECT * FROM unnest(ARRAY['', '', 'featurestore.enable_lookup_join=off', 'featurestore.enable_lookup_scan=off', 'featurestore.row_cache_size=0', 'featurestore.enable_direct_lookup=off',
 		'featurestore.enable_direct_lookup=off featurestore.enable_lookup_scan=off', 'parallel_setup_cost=0 parallel_tuple_cost=0']) ORDER BY random() LIMIT 2 LOOP
 		PERFORM set_to(settings);
 		PERFORM compare('batch ' || settings, rows_of('SELECT f.* FROM ' || batch, q), expected, q);
 		PERFORM compare('some columns ' || settings, rows_of(format('SELECT %s FROM %s', some_outputs, batch), q), some_expected, q);
 		PERFORM compare('rows of a table ' || settings, rows_of('SELECT f.* FROM ' || lateral_call, q), expected, q);
 		PERFORM compare('some columns for rows of a table ' || settings, rows_of(format('SELECT %s FROM %s', some_outputs, lateral_call), q), some_expected, q);
-		PERFORM set_to('featurestore.enable_lookup_scan=on featurestore.row_cache_size=16MB featurestore.enable_direct_lookup=on parallel_setup_cost=1000 parallel_tuple_cost=0.1');
+		PERFORM set_to('featurestore.enable_lookup_join=on featurestore.enable_lookup_scan=on featurestore.row_cache_size=16MB featurestore.enable_direct_lookup=on parallel_setup_cost=1000 parallel_tuple_cost=0.1');
 	END LOOP;
 	PERFORM compare('cursor', rows_of_cursor('SELECT f.* FROM ' || batch, q), expected, q);
+	PERFORM compare('cursor over rows of a table', rows_of_cursor('SELECT f.* FROM ' || lateral_call, q), expected, q);
 	PERFORM compare('whole rows', rows_of('SELECT (o.f).* FROM (SELECT f FROM ' || batch || ' OFFSET 0) AS o', q), expected, q);
 	PERFORM compare('generic plan', ARRAY(SELECT row_of(CASE WHEN q.is_one THEN q.k[1] ELSE r.k END, name, m, q.as_of) FROM request AS r
 		WHERE n BETWEEN q.first AND least(q.last, q.first + 50) ORDER BY n), expected[:51], q);
