@@ -349,7 +349,7 @@ run('CALL featurestore.run_due()');
 is(run('SELECT count(*) FROM again_live'), '23', 'what a worker would do a client can');
 
 $node->stop;
-my @unexpected = grep { !/terminating background worker|database \d+ does not exist|permission denied|could not be started|out of background worker slots|terminating connection|already exists|in recovery mode|_worker_tasks/ }
+my @unexpected = grep { !/terminating background worker|database \d+ does not exist|permission denied|could not be started|out of background worker slots|terminating connection|already exists|in recovery mode|not yet accepting connections|is starting up|_worker_tasks/ }
 	slurp_file($node->logfile) =~ /\b(?:ERROR|FATAL|PANIC|TRAP): .*/g;
 is(join("\n", @unexpected), '', 'no other errors in the log');
 
