@@ -123,6 +123,13 @@ ForgetPermissionCompat(RangeTblEntry *rte)
 	index_beginscan(heap, index, snapshot, nkeys, 0)
 #endif
 
+/* 18 counts the nodes of a path that settings disable, which one above must add up */
+#if PG_VERSION_NUM >= 180000
+#define SetDisabledNodesCompat(path, below) ((path)->disabled_nodes = (below)->disabled_nodes)
+#else
+#define SetDisabledNodesCompat(path, below) ((void) 0)
+#endif
+
 /* 17 estimates array lengths from statistics, so it asks for the planner's state */
 #if PG_VERSION_NUM >= 170000
 #define estimate_array_lengthCompat(root, node) estimate_array_length(root, node)

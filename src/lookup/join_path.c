@@ -83,6 +83,52 @@ columns_that_vary(Spec *spec, FuncExpr *call)
 	return varies;
 }
 
+/* The level of security at which a clause has to be evaluated, and its cost. */
+static Index
+clause_level(PlannerInfo *root, RestrictInfo *clause, Cost *cost)
+{
+	QualCost	qual_cost;
+
+	cost_qual_eval_node(&qual_cost, (Node *) clause, root);
+	*cost = qual_cost.per_tuple;
+	return clause->leakproof && *cost < 10 * cpu_operator_cost ? 0 : clause->security_level;
+}
+
+/* Is a clause to be evaluated before another? */
+static bool
+comes_before(PlannerInfo *root, RestrictInfo *a, RestrictInfo *b)
+{
+	Cost		a_cost;
+	Cost		b_cost;
+	Index		a_level = clause_level(root, a, &a_cost);
+	Index		b_level = clause_level(root, b, &b_cost);
+
+	return a_level != b_level ? a_level < b_level : a_cost < b_cost;
+}
+
+/*
+ * Puts clauses in the order in which the planner has them evaluated elsewhere:
+ * those that must come before others for security, unless they tell nothing and
+ * cost little, then those that cost less.
+ */
+static List *
+order_clauses(PlannerInfo *root, List *clauses)
+{
+	List	   *ordered = NIL;
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		RestrictInfo *clause = lfirst_node(RestrictInfo, lc);
+		int			at = list_length(ordered);
+
+		while (at > 0 && comes_before(root, clause, list_nth(ordered, at - 1)))
+			at--;
+		ordered = list_insert_nth(ordered, at, clause);
+	}
+	return ordered;
+}
+
 /*
  * The clauses that rows of the join have to meet; false if there is one that
  * decides more than that: which rows a left join finds, or whether to run at all.
@@ -104,7 +150,7 @@ collect_clauses(JoinPlan *plan, RelOptInfo *innerrel, JoinType jointype, List *r
 			 list_member_ptr(innerrel->baserestrictinfo, clause)))
 			return false;
 	}
-	plan->clauses = extract_actual_clauses(all, false);
+	plan->clauses = extract_actual_clauses(order_clauses(plan->root, all), false);
 	return true;
 }
 
@@ -170,6 +216,26 @@ static const CustomScanMethods join_methods = {
 	.CreateCustomScanState = create_lookup_join_state,
 };
 
+/*
+ * Which column of the plan below is this?  It may be marked there as one of more
+ * outer joins than an argument knows of, that was written below them.
+ */
+static AttrNumber
+column_below(Var *var, List *tlist)
+{
+	ListCell   *lc;
+
+	foreach(lc, tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+		Var		   *below = (Var *) entry->expr;
+
+		if (IsA(below, Var) && below->varno == var->varno && below->varattno == var->varattno)
+			return entry->resno;
+	}
+	elog(ERROR, "column %d of relation %d is not in the plan below", var->varattno, var->varno);
+}
+
 /* Makes the plan of a path, whose private part is the call, its clauses, and the lookup's relation. */
 static Plan *
 plan_lookup_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
@@ -187,11 +253,9 @@ plan_lookup_join(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tli
 	foreach(lc, plan.columns)
 	{
 		Var		   *var = lfirst_node(Var, lc);
-		TargetEntry *outer = var->varno == plan.rti ? NULL : tlist_member((Expr *) var, outer_tlist);
 
-		if (var->varno != plan.rti && !outer)
-			elog(ERROR, "column %d of relation %d is not in the plan below", var->varattno, var->varno);
-		outer_columns = lappend_int(outer_columns, outer ? outer->resno : 0);
+		outer_columns = lappend_int(outer_columns, var->varno == plan.rti ? 0 :
+									column_below(var, outer_tlist));
 		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
 										  makeTargetEntry((Expr *) var, foreach_current_index(lc) + 1,
 														  NULL, false));
@@ -225,6 +289,7 @@ make_path(JoinPlan *plan, Path *outer)
 	path->path.parallel_safe = plan->joinrel->consider_parallel && outer->parallel_safe;
 	path->path.parallel_workers = outer->parallel_workers;
 	path->path.pathkeys = outer->pathkeys;
+	SetDisabledNodesCompat(&path->path, outer);
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_paths = list_make1(outer);
 	path->custom_private = list_make3(plan->call, plan->clauses, makeInteger(plan->rti));
