@@ -105,6 +105,19 @@ evaluate_arguments(LookupJoin *join, bool varying)
 	}
 }
 
+/*
+ * How many rows the next batch may have: as many as a chunk, or some more if
+ * chunks have become tiny, but their places take half of its memory at most.
+ */
+static int
+batch_limit(LookupJoin *join)
+{
+	Size		places = join->ncolumns + join->scan.nargs;
+	Size		fit = (Size) work_mem * 1024 / 4 / (places * (sizeof(Datum) + sizeof(bool)));
+
+	return Min(Max(join->scan.run->chunk_limit, FIRST_BATCH_ROWS), Max(fit, 1));
+}
+
 /* Makes room for a batch of so many rows. */
 static void
 begin_batch(LookupJoin *join, int limit)
@@ -125,8 +138,6 @@ begin_batch(LookupJoin *join, int limit)
 		column->values = palloc_array(Datum, n);
 		column->nulls = palloc_array(bool, n);
 	}
-	evaluate_arguments(join, false);
-	request->as_of = scan_time(scan);
 	join->request = request;
 }
 
@@ -162,18 +173,26 @@ fill_outer_columns(LookupJoin *join, TupleTableSlot *slot, int row)
 	}
 }
 
-/* Adds a row of the batch, whose columns are kept, to the request. */
+/*
+ * Adds a row of the batch, whose columns are kept, to the request.  What does
+ * not vary is evaluated for the first row, for without one it must not be.
+ */
 static void
 add_request_row(LookupJoin *join, int row)
 {
 	LookupScan *scan = &join->scan;
 	TupleTableSlot *slot = scan->css.ss.ss_ScanTupleSlot;
 
-	ExecClearTuple(slot);
+	if (row == 0)
+	{
+		evaluate_arguments(join, false);
+		join->request->as_of = scan_time(scan);
+	}
 	fill_outer_columns(join, slot, row);
 	ExecStoreVirtualTuple(slot);
 	scan->css.ss.ps.ps_ExprContext->ecxt_scantuple = slot;
 	evaluate_arguments(join, true);
+	ExecClearTuple(slot);
 	for (int i = scan->first; i < scan->nargs; i++)
 	{
 		RequestColumn *column = &join->request->columns[i - scan->first];
@@ -189,8 +208,7 @@ add_request_row(LookupJoin *join, int row)
 static bool
 batch_is_full(LookupJoin *join)
 {
-	return join->request->nrows % 64 == 0 &&
-		MemoryContextMemAllocated(join->scan.cxt, false) > (Size) work_mem * 1024 / 2;
+	return MemoryContextMemAllocated(join->scan.cxt, true) > (Size) work_mem * 1024 / 2;
 }
 
 /* Reads the next batch and starts to look it up; false if there is none. */
@@ -198,12 +216,14 @@ static bool
 read_batch(LookupJoin *join)
 {
 	LookupScan *scan = &join->scan;
-	int			limit = scan->run->chunk_limit;
+	int			limit = batch_limit(join);
 	MemoryContext old;
 
 	scan_end_request(scan);
 	if (join->at_end)
 		return false;
+	/* a batch without rows left no request to end */
+	MemoryContextReset(scan->cxt);
 	old = MemoryContextSwitchTo(scan->cxt);
 	begin_batch(join, limit);
 	for (int row = 0; row < limit && (row == 0 || !batch_is_full(join)); row++)
@@ -245,11 +265,16 @@ next_joined_row(ScanState *node)
 	return ExecStoreVirtualTuple(slot);
 }
 
-/* ExecScan callback: rows that are locked are not joined in batches, so there are none to check again. */
+/*
+ * ExecScan callback, when a row that the query locks was updated meanwhile.
+ * Rows that are locked are not joined in batches, so the join is in a subquery
+ * that is evaluated again: it gives its rows as ever.  Newer minor releases do
+ * not even ask.
+ */
 static bool
 recheck_joined_row(ScanState *node, TupleTableSlot *slot)
 {
-	return true;
+	return !TupIsNull(next_joined_row(node));
 }
 
 static TupleTableSlot *
