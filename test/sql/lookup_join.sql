@@ -130,6 +130,14 @@ INSERT INTO query (q) VALUES
 	($$ SELECT n, x.k, f.a FROM request LEFT JOIN (SELECT uid AS id, coalesce(uid, 7) AS k FROM u WHERE a > 10000) AS x ON x.id = request.uid, LATERAL f(x.k, r) AS f WHERE n < 3000 $$),
 	($$ SELECT n, x.a, x.w FROM request LEFT JOIN LATERAL (SELECT f.*, coalesce(f.a, 0) AS w FROM f(uid, r) AS f) AS x ON true $$),
 	($$ SELECT n, x.a, x.w FROM request LEFT JOIN (SELECT u.uid AS id, f.a, coalesce(f.a, 0) AS w FROM u, LATERAL f(u.uid, 1) AS f) AS x ON x.id = request.uid $$),
+	($$ SELECT x.n, y.n AS m, f.a FROM request AS x LEFT JOIN pieces AS y ON y.n = x.n - 100 LEFT JOIN LATERAL f(y.uid, x.r) AS f ON true $$),
+	($$ SELECT x.n, y.n AS m, u.a AS ua, f.a FROM request AS x LEFT JOIN pieces AS y ON y.n = x.n - 100 LEFT JOIN u ON u.uid = y.uid LEFT JOIN LATERAL f(u.uid, y.r) AS f ON true $$),
+	($$ SELECT x.n, z.* FROM request AS x LEFT JOIN (SELECT y.n AS m, y.note, f.* FROM pieces AS y LEFT JOIN LATERAL f(y.uid, y.r) AS f ON true) AS z ON z.m = x.n - 100 $$),
+	($$ SELECT x.n, z.* FROM request AS x FULL JOIN (SELECT y.n AS m, f.* FROM pieces AS y, LATERAL f(y.uid, y.r) AS f) AS z ON z.m = x.n - 100 $$),
+	($$ SELECT x.n, f.a FROM request AS x RIGHT JOIN pieces AS y ON y.n = x.n - 100 LEFT JOIN LATERAL f(x.uid, y.r) AS f ON true LEFT JOIN u ON u.uid = f.seller WHERE coalesce(u.a, 0) % 20 = 0 $$),
+	($$ SELECT x.n, f.a, g.p FROM request AS x LEFT JOIN (pieces AS y LEFT JOIN LATERAL f(y.uid, y.r) AS f ON true) ON y.n = x.n - 100 LEFT JOIN LATERAL g(y.code, x.day, f.a) AS g ON true $$),
+	($$ SELECT x.*, f.a FROM (SELECT n, uid, r FROM request UNION ALL SELECT n, uid, r FROM pieces) AS x, LATERAL f(x.uid, x.r) AS f $$),
+	($$ SELECT n, f.a FROM request, LATERAL f(uid, r) AS f WHERE (SELECT max(u.a) FROM u WHERE u.uid = f.a / 10) > 100 AND n < 500 $$),
 	-- several lookups, with arguments from one another
 	($$ SELECT n, x.a, y.amount FROM request, LATERAL f(uid, r) AS x, LATERAL g(code, day, pid) AS y $$),
 	($$ SELECT n, x.a, y.* FROM request, LATERAL f(uid, r) AS x, LATERAL f(x.seller, x.a) AS y $$),
@@ -234,6 +242,36 @@ ROLLBACK;
 SELECT sum(risky) FROM request, LATERAL f(uid, CASE WHEN n = 4000 THEN 0 ELSE 1 END) AS f;
 SELECT count(score) FROM request, LATERAL f(uid, CASE WHEN n = 4000 THEN 0 ELSE 1 END) AS f;
 SELECT sum(a) FROM request, LATERAL f(1000 / (n - 4000), 1) AS f;
+
+-- without rows no argument is evaluated, nor is memory taken again and again
+PREPARE p(int) AS SELECT count(f.r) FROM generate_series(1, $1 - 1) AS n, LATERAL featurestore.feature_lookup(NULL::f, n, 1000 / ($1 - 1)) AS f;
+SET plan_cache_mode = force_generic_plan;
+SELECT kind('EXECUTE p(1)');
+EXECUTE p(1);
+EXECUTE p(3);
+RESET plan_cache_mode;
+DEALLOCATE p;
+CREATE FUNCTION is_small() RETURNS boolean LANGUAGE sql
+	RETURN (SELECT sum(total_bytes) < 4000000 FROM pg_backend_memory_contexts WHERE name LIKE 'featurestore lookup%');
+BEGIN;
+DECLARE c CURSOR FOR SELECT (SELECT sum(f.a) FROM generate_series(1, o.n - 100000) AS x, LATERAL f(x, o.r) AS f) FROM request AS o;
+MOVE 9000 FROM c;
+SELECT is_small();
+-- large rows make small batches, and so do many columns
+DECLARE d CURSOR FOR SELECT n, length(x.large), f.a FROM (SELECT *, repeat(n::text, 200000) AS large FROM request OFFSET 0) AS x, LATERAL f(x.uid, x.r) AS f;
+MOVE 200 FROM d;
+SELECT is_small();
+CLOSE d;
+DO $$ BEGIN EXECUTE (SELECT 'CREATE TABLE many AS SELECT ' || string_agg('n AS c' || i, ', ') || ' FROM generate_series(1, 5000) AS n' FROM generate_series(1, 500) AS i); END $$;
+DECLARE d CURSOR FOR SELECT many.*, f.a FROM many, LATERAL f(c1, 1) AS f;
+MOVE 4000 FROM d;
+SELECT is_small();
+ROLLBACK;
+
+-- cheap clauses are evaluated before others
+CREATE FUNCTION dear(a int) RETURNS boolean LANGUAGE plpgsql COST 100 STABLE AS $$ BEGIN RETURN 1 / (a + 1) IS NOT NULL; END $$;
+SELECT kind('SELECT n FROM request, LATERAL f(uid, r) AS f WHERE dear(f.a) AND f.a > 0');
+SELECT count(*) FROM request, LATERAL f(uid, r) AS f WHERE dear(f.a) AND f.a > 0;
 
 -- writing
 CREATE TABLE copy (n int, a int);
