@@ -301,6 +301,7 @@ static Backend by_spi;
 static Backend by_index;
 static Backend by_function;
 static Backend by_index_alone;
+static Backend newcomer;
 static Backend restarted;
 static Backend in_parallel;
 
@@ -343,6 +344,7 @@ static Side ten_join = {"join, 10 columns of 500", TEN_JOIN, "uI", DECODE_NONE, 
 static Side ten_500 = {"10 columns of 500 items", TEN_LOOKUP, "UIH", DECODE_NONE, MOST_ITEMS, &direct};
 static Side index_500 = {"matrix, 500, no hints", MATRIX, "UIH", DECODE_MATRIX, MOST_ITEMS, &by_index};
 static Side index_rows_500 = {"typed rows, 500, no hints", ROWS, "UIH", DECODE_NONE, MOST_ITEMS, &by_index};
+static Side new_rows_500 = {"typed rows, 500, keys never seen", ROWS, "UIH", DECODE_NONE, MOST_ITEMS, &newcomer};
 static Side spi_500 = {"matrix, 500, SPI path", MATRIX, "UIH", DECODE_MATRIX, MOST_ITEMS, &by_spi};
 
 static Side items_1 = {"item features, 1", ITEM_MATRIX, "I", DECODE_MATRIX, ONE_ITEM, &direct};
@@ -497,12 +499,13 @@ report_all(void)
 static void
 measure_cold(int rounds)
 {
-	Side	   *const sides[] = {&join_500, &rows_500, &matrix_500, &index_rows_500};
+	Side	   *const sides[] = {&join_500, &rows_500, &matrix_500, &new_rows_500, &index_rows_500};
 	double		ratio;
 
 	is_cold = true;
 	backend_open(&direct, SETTINGS HINTS);
 	backend_open(&by_index, SETTINGS NO_HINTS);
+	backend_open(&newcomer, SETTINGS HINTS);
 	backend_look_up_all(&direct);
 	prepare(sides, lengthof(sides));
 	for (int i = 0; i < lengthof(sides); i++)
