@@ -174,7 +174,7 @@ INSERT INTO query (q) VALUES
 	($$ SELECT n, f.a FROM request, LATERAL featurestore.feature_lookup(NULL::f, (SELECT max(uid) FROM u WHERE u.uid <= request.uid), r) AS f WHERE n < 100 $$),
 	($$ SELECT n, f.a FROM request, LATERAL featurestore.feature_lookup(NULL::f, uid, r) WITH ORDINALITY AS f WHERE n < 100 $$),
 	($$ SELECT n, f.a FROM (SELECT * FROM request FOR UPDATE) AS request, LATERAL f(uid, r) AS f $$);
-UPDATE query SET is_ordered = q ~ 'ORDER BY' OR q !~ ' JOIN | IN | GROUP BY |generate_series|AS z';
+UPDATE query SET is_ordered = q ~ 'ORDER BY' OR q !~ ' JOIN | IN | GROUP BY |generate_series|UNION|AS z';
 \pset format unaligned
 SELECT id, q, is_ordered, d.* FROM query, LATERAL differ(q, is_ordered) AS d ORDER BY id;
 
