@@ -24,7 +24,6 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
-#include "optimizer/tlist.h"
 
 #include "lookup/scan.h"
 #include "compat.h"

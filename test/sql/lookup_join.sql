@@ -282,6 +282,24 @@ SELECT count(*), sum(a) FROM copy;
 DELETE FROM copy USING request, LATERAL f(uid, r) AS f WHERE copy.n = request.n AND f.a < 0;
 SELECT count(*), sum(a) FROM copy;
 
+MERGE INTO copy USING (SELECT n, f.b FROM request, LATERAL f(uid, r) AS f) AS x ON x.n = copy.n
+	WHEN MATCHED AND x.b IS NULL THEN DELETE WHEN MATCHED THEN UPDATE SET a = length(x.b) WHEN NOT MATCHED THEN INSERT VALUES (x.n, -7);
+SELECT count(*), sum(a), sum(a) FILTER (WHERE a < 0) FROM copy;
+
+-- what is kept of a cursor after its transaction, and a batch that takes too long
+BEGIN;
+DECLARE h CURSOR WITH HOLD FOR SELECT n, f.a FROM request, LATERAL f(uid, r) AS f ORDER BY n;
+FETCH 1 FROM h;
+COMMIT;
+MOVE 300 FROM h;
+FETCH 1 FROM h;
+CLOSE h;
+BEGIN;
+SET LOCAL statement_timeout = '200ms';
+SELECT count(f.b) FROM request AS x, request AS y, LATERAL f(x.uid + y.n, 1) AS f;
+ROLLBACK;
+SELECT count(f.b) FROM request, LATERAL f(uid, r) AS f;
+
 -- prepared: plans end with what they were made from
 SET plan_cache_mode = force_generic_plan;
 PREPARE p(int) AS SELECT count(*), sum(f.a) FROM request, LATERAL f(uid + $1, r) AS f;
@@ -309,6 +327,13 @@ SET ROLE lookup_join_user;
 EXECUTE p;
 SELECT count(f.a) FROM request, LATERAL h(uid) AS f;
 RESET ROLE;
+ALTER TABLE request ENABLE ROW LEVEL SECURITY;
+CREATE POLICY even_ones ON request TO lookup_join_user USING (n % 2 = 0);
+SET ROLE lookup_join_user;
+EXECUTE p;
+SELECT count(f.a), count(*) FROM request, LATERAL f(uid) AS f;
+RESET ROLE;
+ALTER TABLE request DISABLE ROW LEVEL SECURITY;
 REVOKE SELECT (b) ON u FROM lookup_join_user;
 SET ROLE lookup_join_user;
 EXECUTE p;
