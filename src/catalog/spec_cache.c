@@ -14,6 +14,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/hsearch.h"
@@ -164,7 +165,15 @@ check_functions(Spec *spec)
 static void
 refuse_type(Oid type)
 {
-	/* the caller has found it in the cache, and it may have been dropped since */
+	Oid			relid = get_typ_typrelid(type);
+
+	/*
+	 * The caller has found it in the cache, and it may have been dropped since.
+	 * Who drops it tells so after others can see it, but before letting go of the
+	 * lock on the view.
+	 */
+	if (OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_VIEW)
+		LockRelationOid(relid, AccessShareLock);
 	AcceptInvalidationMessages();
 	if (!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type)))
 		ereport(ERROR,
