@@ -178,7 +178,8 @@ is_batched(JoinPlan *plan, RelOptInfo *innerrel, JoinType jointype, List *restri
 {
 	PlannerInfo *root = plan->root;
 
-	if (!enable_lookup_join || innerrel->reloptkind != RELOPT_BASEREL || bms_is_empty(innerrel->lateral_relids) ||
+	if (!enable_lookup_join || innerrel->reloptkind != RELOPT_BASEREL ||
+		bms_is_empty(innerrel->lateral_relids) ||
 		!bms_is_subset(innerrel->lateral_relids, plan->outerrel->relids) ||
 		!bms_is_empty(plan->joinrel->lateral_relids) || root->rowMarks != NIL ||
 		(jointype != JOIN_INNER && jointype != JOIN_LEFT))

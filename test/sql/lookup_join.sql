@@ -198,24 +198,10 @@ RESET featurestore.row_cache_size;
 SET featurestore.enable_direct_lookup = off;
 SELECT id FROM image JOIN all_images() AS a USING (id) WHERE image.images IS DISTINCT FROM a.images;
 RESET featurestore.enable_direct_lookup;
-SET parallel_setup_cost = 0;
-SET parallel_tuple_cost = 0;
-SET min_parallel_table_scan_size = 0;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\i :abs_srcdir/sql/include/parallel_plans.sql
 SET parallel_leader_participation = off;
-CREATE FUNCTION is_parallel(query text) RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-	is_below boolean := false;
-	is_parallel boolean := false;
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		is_below := is_below OR line ~ 'Gather';
-		is_parallel := is_parallel OR is_below AND line ~ 'FeatureLookupJoin';
-	END LOOP;
-	RETURN is_parallel;
-END
-$$;
-SELECT is_parallel('SELECT sum(f.a) FROM request, LATERAL f(uid, r) AS f');
+SELECT is_parallel('SELECT sum(f.a) FROM request, LATERAL f(uid, r) AS f', 'FeatureLookupJoin');
 SELECT id FROM image JOIN all_images() AS a USING (id) WHERE image.images IS DISTINCT FROM a.images;
 RESET ALL;
 SET search_path = lookup_join;

@@ -297,24 +297,10 @@ SELECT :'first_at'::timestamptz = :'second_at'::timestamptz AS same;
 ROLLBACK;
 
 -- parallel workers
-SET parallel_setup_cost = 0;
-SET parallel_tuple_cost = 0;
-SET min_parallel_table_scan_size = 0;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\i :abs_srcdir/sql/include/parallel_plans.sql
 SET enable_memoize = off;
-CREATE FUNCTION is_parallel(query text) RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE
-	line text;
-	is_below boolean := false;
-	is_parallel boolean := false;
-BEGIN
-	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		is_below := is_below OR line ~ 'Gather';
-		is_parallel := is_parallel OR is_below AND line ~ 'FeatureLookup';
-	END LOOP;
-	RETURN is_parallel;
-END
-$$;
-SELECT is_parallel('SELECT sum(f.a), sum(f.e) FROM request, LATERAL f(uid) AS f');
+SELECT is_parallel('SELECT sum(f.a), sum(f.e) FROM request, LATERAL f(uid) AS f', 'FeatureLookupJoin');
 SELECT * FROM differ('SELECT sum(f.a), sum(f.e), count(f) FROM request, LATERAL f(uid) AS f');
 SET parallel_leader_participation = off;
 SELECT * FROM differ('SELECT sum(f.a), sum(f.e), count(f) FROM request, LATERAL f(uid) AS f');
