@@ -58,7 +58,7 @@ my @forms = (
 	[ "SET work_mem = '64kB'; SELECT count(*) FROM rec.s_batch(ARRAY(SELECT generate_series(1, 100)), '{1}')", 100 ],
 	[ 'SELECT count(*) FROM generate_series(1, 80) AS u, LATERAL rec.s(u, 1)', 80 ],
 	[ 'SET featurestore.enable_lookup_join = off; SELECT count(*) FROM generate_series(1, 80) AS u, LATERAL rec.s(u, 1)', 80 ],
-	[ "SET enable_material = off; SELECT count(*) FROM generate_series(1, 3), rec.s_batch('{1,2}', '{1}')", 2 ],
+	[ "SET enable_material = off; SELECT count(*) FROM generate_series(1, 3) AS n LEFT JOIN rec.s_batch('{1,2}', '{1}') AS s ON s.hour < n", 2 ],
 	[ 'SET featurestore.enable_direct_lookup = off; SELECT * FROM rec.s(4, 2)', 1 ]);
 foreach my $form (@forms)
 {
